@@ -181,3 +181,21 @@ def test_an_async_generator_goes_on_while_its_first_unit_runs(gate):
     manifest = asyncio.run(asyncio.wait_for(main(), LIMIT_S))
 
     assert [unit.verdict for unit in manifest.units] == ["succeeded"] * 2
+
+
+def test_a_run_that_is_over_does_not_wait_for_its_generator(gate):
+    ended = []
+
+    async def generate():
+        yield ["false"]
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def main():
+        with pytest.raises(procsup.RunFailed):
+            await aio.run_units(generate(), progress="none", on_failure="drain")
+        await until(lambda: ended)
+
+    asyncio.run(asyncio.wait_for(main(), LIMIT_S))

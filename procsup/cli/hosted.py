@@ -46,7 +46,7 @@ def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Itera
     request = replace(asked.request, owner=parent_watch)
     rest = LineQueue(lines)
     if asked.plan_follows:
-        grows = asked.plan_grows and parent_watch is not None
+        grows = asked.plan_grows and parent_watch is not None and parent_watch.is_sure
         try:
             plan = read_growing(lines, "plan", rest) if grows else read_text(lines, "plan")
         except PlanWithdrawn:

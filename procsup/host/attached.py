@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from itertools import chain
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional
+from typing import IO, Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 from procsup.host import boot
 from procsup.host.guard import OWNER
@@ -53,6 +53,7 @@ class CancelToken:
         self.is_cancelled = False
         self._child: Optional[subprocess.Popen[bytes]] = None
         self._calls: List[Callable[[], object]] = []
+        self._calls_over: List[Callable[[], object]] = []
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
@@ -70,6 +71,18 @@ class CancelToken:
             self._calls.append(call)
             if self.is_cancelled:
                 call()
+
+    def on_over(self, call: Callable[[], object]) -> None:
+        """Have this called when the run is over before all of its units were made."""
+        with self._lock:
+            self._calls_over.append(call)
+
+    def note_over(self) -> None:
+        """Note that the run is over."""
+        with self._lock:
+            calls = list(self._calls_over)
+        for call in calls:
+            call()
 
     def _attach(self, child: Optional["subprocess.Popen[bytes]"]) -> None:
         with self._lock:
@@ -98,10 +111,13 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
             lines = _list_lines(feed, cancel_token)
             if feed.grows:
                 cancel_token._attach(child)
+            answer = _Answer(child.stdout, cancel_token)
+            if feed.grows:
+                answer.read_aside()  # it may come before all lines are written
             boot.write_lines(child.stdin, lines, feed.called_off, at_once=feed.grows)
             if not feed.grows:
                 cancel_token._attach(child)
-            stdout = child.stdout.read()
+            stdout = answer.get()
             child.wait()
         except BaseException:
             _stop(child, is_asked=feed.grows and cancel_token.is_cancelled)
@@ -111,6 +127,34 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
         cancel_token._attach(None)
         child.stdout.close()
         boot.close_pipe(child.stdin)
+
+
+class _Answer:
+    """The stdout of a child, up to its end."""
+
+    def __init__(self, stdout: IO[bytes], cancel_token: CancelToken) -> None:
+        self._stdout = stdout
+        self._cancel_token = cancel_token
+        self._data = b""
+        self._thread: Optional[threading.Thread] = None
+
+    def read_aside(self) -> None:
+        """Read it on a thread; RuntimeError if there can be none."""
+        self._thread = threading.Thread(target=self._read, name="procsup-answer", daemon=True)
+        self._thread.start()
+
+    def get(self) -> bytes:
+        """Return all of it at its end."""
+        if self._thread is None:
+            return self._stdout.read()
+        self._thread.join()
+        return self._data
+
+    def _read(self) -> None:
+        try:
+            self._data = self._stdout.read()
+        finally:
+            self._cancel_token.note_over()
 
 
 def _list_lines(feed: Feed, cancel_token: CancelToken) -> Iterator[bytes]:
@@ -167,6 +211,11 @@ def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:
         pass  # it has ended, and its pipe is broken or closed
 
 
+def can_grow() -> bool:
+    """Whether a run that we attach can be asked to end while its stdin carries units."""
+    return not _is_ignored(signal.SIGTERM)
+
+
 def _is_ignored(signum: int) -> bool:
     """Whether this process ignores a signal, even if code outside of Python set that."""
     try:
@@ -192,6 +241,14 @@ class SupervisorProcess(boot.Announcing):
         def cancel() -> None:
             _stop(child, is_asked=feed.grows and cancel_token.is_cancelled)
 
-        super().__init__(child, lines, feed.called_off, relay=len, cancel=cancel, aside=feed.grows)
+        super().__init__(
+            child,
+            lines,
+            feed.called_off,
+            relay=len,
+            cancel=cancel,
+            aside=feed.grows,
+            on_over=cancel_token.note_over,
+        )
         if not feed.grows:
             cancel_token._attach(child)

@@ -139,7 +139,7 @@ class Announcing:
     stdout; None: it ended before, with `exit_code`. `said` is its stderr until then, which also
     goes to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`. If the lines are
     many and made meanwhile (`aside`), a thread writes them; if they raise, it calls `cancel`, and
-    `problem` is that exception.
+    `problem` is that exception. `on_over` is called when the process has ended.
     """
 
     def __init__(
@@ -151,6 +151,7 @@ class Announcing:
         relay: Callable[[bytes], object],
         cancel: Callable[[], object],
         aside: bool = False,
+        on_over: Callable[[], object] = bool,
     ) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -159,6 +160,7 @@ class Announcing:
         self._said: List[bytes] = []
         self.problem: Optional[BaseException] = None
         self._over = threading.Event()
+        self._on_over = on_over
         listener = threading.Thread(target=self._listen, daemon=True)
         try:
             listener.start()
@@ -204,10 +206,18 @@ class Announcing:
         called_off: bytes,
         cancel: Callable[[], object],
     ) -> None:
+        def note_problem() -> Iterator[bytes]:
+            try:
+                yield from lines
+            except GeneratorExit:
+                raise  # the reader has ended before them
+            except BaseException as error:  # before the other process hears of it
+                self.problem = error
+                raise
+
         try:
-            write_lines(stdin, lines, called_off, at_once=True)
-        except BaseException as error:  # noqa: BLE001 - raised where the run is awaited
-            self.problem = error
+            write_lines(stdin, note_problem(), called_off, at_once=True)
+        except BaseException:  # noqa: BLE001 - raised where the run is awaited
             cancel()
 
     def _reap(self) -> None:
@@ -215,6 +225,7 @@ class Announcing:
         if self._child.stdin is not None:
             close_pipe(self._child.stdin)
         self._over.set()
+        self._on_over()
 
     def _listen(self) -> None:
         assert self._child.stderr is not None
@@ -259,6 +270,10 @@ def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
                 pipe.flush()
     except (BrokenPipeError, ConnectionResetError):
         return False
+    except ValueError:
+        if not pipe.closed:
+            raise
+        return False  # the reader has ended, and the pipe was closed
     except OSError as error:
         if sys.platform != "win32" or error.errno != 22:  # EINVAL: a broken pipe on Windows
             raise

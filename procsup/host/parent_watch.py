@@ -28,7 +28,13 @@ class ParentWatch:
         self._on_broken: Callable[[], None] = _ask_to_end
         self._lock = threading.Lock()
         self._read_ahead = b""
+        self._is_sure = _can_be_sure(pid)
         self._watch(lambda: _is_gone_for_sure(pid))
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether that program's end is known also while nothing is read from stdin."""
+        return self._is_sure
 
     def watch_stdin(self, read: Callable[[], bool] = lambda: True) -> None:
         """Watch stdin, too, whose other end that program holds; no other code may read it.
@@ -95,6 +101,15 @@ def _ask_to_end() -> None:
 if sys.platform == "linux":
     from procsup.host.exits import open_pidfd
 
+    def _can_be_sure(pid: int) -> bool:
+        try:
+            os.close(open_pidfd(pid))
+        except ProcessLookupError:
+            return True  # it has ended
+        except (OSError, AttributeError):
+            return False
+        return True
+
     def _is_gone_for_sure(pid: int) -> bool:
         """Wait until that process has ended; false if this system has no way to do so."""
         try:
@@ -110,6 +125,9 @@ if sys.platform == "linux":
         return True
 
 else:
+
+    def _can_be_sure(_pid: int) -> bool:
+        return False
 
     def _is_gone_for_sure(_pid: int) -> bool:
         """Return false: this system has no call that waits for another program's end."""

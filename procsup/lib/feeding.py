@@ -24,7 +24,7 @@ T = TypeVar("T")
 def iterate_apart(lines: Iterable[bytes], cancel_token: CancelToken) -> Iterator[bytes]:
     """Yield the lines; a thread iterates over them. RunUnfinished once it is cancelled.
 
-    An exception of theirs is raised here. At most 500 lines are held. After a cancellation the
+    An exception of theirs is raised here. At most 400 lines are held. After a cancellation the
     thread stays until the generator yields again, and closes it then.
     """
     handover: Handover[bytes] = Handover(_MOST)
@@ -46,6 +46,7 @@ def iterate_apart(lines: Iterable[bytes], cancel_token: CancelToken) -> Iterator
                 close()
 
     cancel_token.on_cancel(handover.leave)
+    cancel_token.on_over(handover.leave)
     threading.Thread(target=work, name="procsup-units", daemon=True).start()
     try:
         batch = handover.take()
@@ -54,6 +55,8 @@ def iterate_apart(lines: Iterable[bytes], cancel_token: CancelToken) -> Iterator
             batch = handover.take()
     finally:
         handover.leave()
+    if batch is None and not cancel_token.is_cancelled:
+        return  # the run is over before all units were made
     if errors:
         raise errors[0]
     if batch is None:
@@ -70,6 +73,7 @@ def iterate_in_loop(
     handover: Handover[T] = Handover(_MOST)
     pumping = asyncio.run_coroutine_threadsafe(_pump(items, handover), loop)
     cancel_token.on_cancel(pumping.cancel)
+    cancel_token.on_over(pumping.cancel)
     try:
         batch = handover.take()
         while batch:

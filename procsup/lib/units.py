@@ -18,7 +18,7 @@ from typing import (
 )
 
 from procsup.errors import UsageError
-from procsup.host.attached import Feed
+from procsup.host.attached import Feed, can_grow
 from procsup.host.files import AnyPath
 from procsup.host.folders import get_current_folder, make_absolute
 from procsup.lib.invocation import make_display
@@ -158,8 +158,9 @@ def start_units(
     """Start a run of units and return once it holds its run directory, as `start` does for a file.
 
     Then ``for event in run.events()`` has the end of each unit as it comes. The arguments are those
-    of `run_units`, the errors those of `start`. A thread iterates over a generator, and what that
-    raises, `Run.wait` raises; with `detach` all units are made before the first one starts.
+    of `run_units`, the errors those of `start`. A thread iterates over a generator. What that
+    raises is raised here until the run has begun, then by `Run.wait`. With `detach` all units are
+    made before the first one starts.
     """
     options = UnitOptions(
         name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit, keep_last
@@ -256,11 +257,12 @@ class UnitOptions:
         )
 
         def make_feed(display: Display, announce: bool) -> Feed:
+            meanwhile = grows and can_grow()
             asked = HostedRequest(
-                request, display, plan_follows=True, announce=announce, plan_grows=grows
+                request, display, plan_follows=True, announce=announce, plan_grows=meanwhile
             )
             lines = _encode_lines(head, tables)
-            return Feed(head.name, asked.encode(), lines, CALLED_OFF, grows)
+            return Feed(head.name, asked.encode(), lines, CALLED_OFF, meanwhile)
 
         return Invocation(make_feed, self.progress, self.check)
 

@@ -43,7 +43,7 @@ from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems, Wrong, show_path, suggest
 from procsup.runfile.syntax.reading import Source
 from procsup.runfile.templates.template import double_braces
-from procsup.runfile.units.tables import UnitReader, all_run_python
+from procsup.runfile.units.tables import Names, UnitReader, all_run_python
 from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.vocabulary.names import check_run_name
 
@@ -327,6 +327,8 @@ class LoadedPlan(LoadedRun):
         self.text = text
         self._rest = text.rest
         self._count = 0  # of the units read so far
+        self._names = Names()
+        self._checked = 1  # units whose inputs were compared with all outputs so far
 
     def forget_text(self) -> None:
         """Drop the lines of the units, here and in the caller's list."""
@@ -362,8 +364,12 @@ class LoadedPlan(LoadedRun):
         problems = self._find_problems()
         stage = self.spec.stages[0].name
         units = self._read_units(stage, capacity, lines[:-1] if is_last else lines, problems)
-        self._registry.check_inputs([(self._recipes[stage], units)], problems)
+        # All units each time the number has doubled, and at the end: else that would take long.
+        again = is_last or self._count >= 2 * self._checked
+        self._registry.check_inputs([(self._recipes[stage], units)], problems, again=again)
         problems.raise_if_any()
+        if again:
+            self._checked = self._count
         if is_last:
             self._rest = None
             self._registry.forget_units()
@@ -379,7 +385,7 @@ class LoadedPlan(LoadedRun):
         outputs: UpstreamOutputs,  # noqa: ARG002 - nothing is before the only stage
         problems: Problems,
     ) -> List[UnitSpec]:
-        self._count = 0
+        self._count, self._names = 0, Names()
         return self._read_units(stage, capacity, self.text.units, problems)
 
     def _read_units(
@@ -387,7 +393,7 @@ class LoadedPlan(LoadedRun):
     ) -> List[UnitSpec]:
         recipe, first = self._recipes[stage], self._count
         finder = Finder(self._around.folder, marks=self._registry.marks)
-        reader = UnitReader(recipe, self._around, capacity, finder)
+        reader = UnitReader(recipe, self._around, capacity, finder, self._names)
         units: List[UnitSpec] = []
         wrong_ones = 0
         for index, line in enumerate(lines, first):

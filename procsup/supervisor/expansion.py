@@ -27,7 +27,7 @@ from procsup.core.rooted import strip_folder
 from procsup.core.slots import Capacity, Needs, explain_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_published_files, list_upstream
 from procsup.core.versions import Version
-from procsup.errors import RunFileError
+from procsup.errors import ProcsupError, RunFileError
 from procsup.host import readings
 from procsup.host.nested import read_granted_cpus
 from procsup.paths.identity import Contents
@@ -158,17 +158,20 @@ class Expander:
         stage = self._spec.stage(name)
         try:
             more = loaded.expand_more(self._capacity, plan_file.add)
-        except RunFileError as error:
+        except ProcsupError as error:
             return Expanded(name, problem=str(error))
         if more is None:
             return Expanded(name, problem="the program that makes its units gave up")
         units, is_last = more
         self._units[name] += units
-        too_large = self._list_too_large(stage, units)
+        weighed = self._weigh(stage, units)
+        due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
+        too_large = self._list_too_large(stage, due)
         if too_large:
             return _make_refusal(name, too_large)
-        checked = self._check_stage(stage, self._weigh(stage, units))
-        return msgspec.structs.replace(checked, last=is_last, notes=loaded.notes(name))
+        if due:
+            weighed = self._check_stage(stage, weighed)
+        return msgspec.structs.replace(weighed, last=is_last, notes=loaded.notes(name))
 
     def weigh_again(self, order: Weigh) -> Weighed:
         """Weigh units again after their inputs were made anew."""

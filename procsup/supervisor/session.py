@@ -33,8 +33,10 @@ from procsup.host.leftovers import end_leftovers
 from procsup.host.parent_watch import ParentWatch
 from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
+from procsup.runfile.plan import end_line
 from procsup.seams import seam
 from procsup.store.control import ControlInbox
+from procsup.store.growing_plan import PlanFile
 from procsup.store.journal import JournalWriter
 from procsup.store.place import find_way
 from procsup.store.rundir import RunDir, has_records
@@ -158,10 +160,9 @@ def bring_to_completion(
         expander = Expander(asked, held.past.history, os.environ)
         early = expander.expand_early(asked.units)
         opening = _make_opening(asked, held, plan, early)
-        _keep_plan(stack, asked, held, expander)
+        plan_file = _keep_plan(stack, asked, held, expander)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
-        ready = partial(_tell_ready, opening, old_runs, on_ready)
-        observers = Observers(watchers(opening), ready)
+        observers = Observers(watchers(opening), partial(_tell_ready, opening, old_runs, on_ready))
         stack.callback(observers.close)
         engine = _make_engine(stack, held, make_engine)
         waker.engine = engine
@@ -169,6 +170,7 @@ def bring_to_completion(
         begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
+        _end_plan(plan, plan_file)
     old_runs.wait_for_first()  # the run is not held any more
     return _make_ending(plan, held, observers)
 
@@ -326,11 +328,24 @@ def _place_begin(held: _HeldRun) -> Begin:
 
 def _keep_plan(
     stack: ExitStack, asked: ResolvedRequest, held: _HeldRun, expander: Expander
-) -> None:
+) -> Optional[PlanFile]:
+    """Write a program's plan into the run directory; return its file if it grows."""
     plan_file = asked.keep_plan(held.sitting.folder.fd)
     if plan_file is not None:
         stack.callback(plan_file.close)
         expander.grow_into(plan_file)
+    return plan_file
+
+
+def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> None:
+    """Raise what kept the plan from being written; end it if the run is final without its end."""
+    if plan_file is None:
+        return
+    if plan_file.problem is not None:
+        raise plan_file.problem
+    if plan.outcome:
+        count = len(plan.stages[0].units)
+        plan_file.finish(count, end_line(count))
 
 
 def _make_opening(

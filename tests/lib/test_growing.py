@@ -15,6 +15,9 @@ import procsup
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 
 TRUE = [sys.executable, "-S", "-c", ""]
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere all units are made before the first one starts"
+)
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX signals")
 
 
@@ -163,6 +166,76 @@ def test_a_wrong_unit_ends_the_run_when_the_running_ones_are_done(gate, second, 
     status = procsup.status("n")
     assert status.state == "unfinished"
     assert [stage.succeeded for stage in status.stages] == [1]
+
+
+def test_equal_units_are_told_apart_by_their_occurrence():
+    manifest = run_units(itertools.repeat(TRUE, 3))
+    mapped = procsup.map(["true"], iter(["x"] * 3), progress="none")
+
+    last = [unit.id.rpartition(" ")[2] for unit in manifest.units]
+    assert last[1:] == ["#2", "#3"]
+    assert len(mapped.units) == 3
+
+
+def test_a_long_answer_comes_before_all_units_are_made(here):
+    out = str(here / ("o" * 200) / ("p" * 200))
+
+    def generate():
+        yield TRUE
+        for number in range(400):  # pairs with one output: a long list of problems
+            yield procsup.Unit(TRUE, id=str(number), outputs=[out], inputs=[f"{number}" * 90])
+        yield from itertools.repeat(TRUE)
+
+    with pytest.raises(procsup.UsageError):
+        run_units(generate(), name="n")
+
+
+def test_a_run_that_a_policy_ended_has_a_whole_plan():
+    def generate():
+        yield procsup.Unit([*TRUE[:-1], "raise SystemExit(3)"], id="bad")
+        yield from itertools.repeat(TRUE)
+
+    with pytest.raises(procsup.RunFailed) as caught:
+        run_units(generate(), on_failure="drain", jobs=1, name="n")
+    count = len(caught.value.manifest.units)
+
+    with pytest.raises(procsup.RunFailed) as again:
+        procsup.retry("n", only=["bad"], progress="none")
+    assert len(again.value.manifest.units) == count
+
+
+def test_a_started_run_that_is_over_is_no_error_of_its_generator(gate):
+    go_on = threading.Event()
+
+    def generate():
+        yield make_gated(gate, "a")
+        assert go_on.wait(LIMIT_S)
+        yield from itertools.repeat(TRUE)
+
+    run = procsup.start_units(generate(), name="n")
+    gate.meet("a")
+    run.stop()
+    go_on.set()
+
+    with pytest.raises(procsup.RunUnfinished):
+        run.wait(LIMIT_S)
+
+
+@POSIX
+def test_a_program_that_ignores_sigterm_makes_all_units_first(gate):
+    seen = []
+
+    def generate():
+        for number in range(3):
+            seen.append(number)
+            yield TRUE
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert run_units(generate()).ok
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [0, 1, 2]
 
 
 def test_a_policy_ends_a_run_of_endless_units(gate):

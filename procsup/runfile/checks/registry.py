@@ -286,14 +286,21 @@ class Registry:
     # --- inputs and globs ----------------------------------------------------------------
 
     def check_inputs(
-        self, made: Iterable[Tuple[Recipe, Collection[UnitSpec]]], problems: Problems
+        self,
+        made: Iterable[Tuple[Recipe, Collection[UnitSpec]]],
+        problems: Problems,
+        *,
+        again: bool = True,
     ) -> None:
-        """Note inputs for which a reader does not wait, if it or the maker is in these stages."""
+        """Note inputs for which a reader does not wait, if it or the maker is in these stages.
+
+        `again`: also those of units that were checked before, whose makers may be new.
+        """
         with self._lock:
             new = {recipe.spec.name: Reads(recipe, units, self._real) for recipe, units in made}
             for name, of_stage in new.items():
                 self._reads[name].append(of_stage)
-            for reads in chain.from_iterable(self._reads.values()):
+            for reads in chain.from_iterable(self._reads.values()) if again else new.values():
                 reader = reads.recipe.spec.name
                 makers = self._outputs if reader in new else new
                 for maker in makers:

@@ -70,10 +70,16 @@ class UnitReader:
     """Reads the units of one stage from tables of `UNIT_KEYS`, and makes them.
 
     The stage's settings (`recipe`) apply to all of them; a unit's own settings have precedence.
+    `names` are those that the stage's units have got so far.
     """
 
     def __init__(
-        self, recipe: Recipe, around: ExpandContext, capacity: Capacity, finder: Finder
+        self,
+        recipe: Recipe,
+        around: ExpandContext,
+        capacity: Capacity,
+        finder: Finder,
+        names: "Names",
     ) -> None:
         self._recipe = recipe
         self._around = around
@@ -83,7 +89,7 @@ class UnitReader:
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
         self._cwd = around.make_absolute(recipe.cwd.render({}))
-        self._namer = Names()
+        self._namer = names
         self._texts: Dict[str, str] = {}  # arguments that many units may share
 
     def read(self, index: int, table: Any) -> UnitSpec:

@@ -1,0 +1,52 @@
+"""The file of a plan that grows."""
+
+import errno
+
+import pytest
+
+from procsup.errors import RecordError
+from procsup.store import growing_plan
+from procsup.store.growing_plan import PlanFile
+
+END = b"end\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "plan.jsonl"
+    path.write_bytes(b"head\none\n")
+    return path
+
+
+@pytest.fixture
+def plan_file(path):
+    plan_file = PlanFile(str(path))
+    yield plan_file
+    plan_file.close()
+
+
+def test_lines_follow_those_that_are_there(plan_file, path):
+    plan_file.add([b"two\n", b"three\n"], last=False)
+    plan_file.add([END], last=True)
+    plan_file.finish(1, b"other end")
+
+    assert path.read_bytes() == b"head\none\ntwo\nthree\nend\n"
+
+
+def test_a_plan_without_an_end_is_ended_after_the_units_of_the_run(plan_file, path):
+    plan_file.add([b"two\n", b"three\n"], last=False)
+
+    plan_file.finish(2, END)
+
+    assert path.read_bytes() == b"head\none\ntwo\nend\n"
+
+
+def test_what_keeps_a_line_from_being_written_is_kept(plan_file, monkeypatch):
+    def fail(_fd, _lines):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(growing_plan, "write_all", fail)
+
+    with pytest.raises(RecordError, match=r"plan\.jsonl cannot be written: No space left"):
+        plan_file.add([b"two\n"], last=False)
+    assert isinstance(plan_file.problem, RecordError)
