@@ -12,7 +12,7 @@ from procsup.store.reader import follow, read_journal, read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live
 
-GUARD_ENDS_S = 1.0
+GUARD_ENDS_S = 0.4  # a waiter is to know within a second that the supervisor is dead
 
 _TAIL_BYTES = 1 << 18
 
@@ -22,7 +22,7 @@ LastWord = Union[Closed, RunFinal, ControlReply]
 def explain_end(rundir: RunDir, owner: Owner, *, patience_s: float = 0.0) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since.
 
-    Says if units still run after `patience_s`. `GUARD_ENDS_S` is enough for a guard to kill them.
+    Says if units still run after `patience_s`. In `GUARD_ENDS_S` a guard has killed them.
     """
     try:
         last = find_last_word(rundir, owner.sitting) if owner.sitting else None
