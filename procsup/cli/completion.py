@@ -39,7 +39,7 @@ def complete(cli: click.Group, instruction: str) -> int:
 def _complete_value(args: Sequence[str], incomplete: str) -> List[CompletionItem]:
     verb, given = args[0] if args else "", [word for word in args[1:] if not word.startswith("-")]
     if verb in _OF_ONE_RUN and given:
-        return []  # words for units
+        return []  # the other words select units, which are not completed
     words: List[str] = []
     if verb in _OF_ONE_RUN or verb in _OF_RUNS:
         words = _list_runs()
@@ -55,6 +55,6 @@ def _list_runs() -> List[str]:
         home = find_nearest_home(".")
         names = [] if home is None else [run.path.name for run in list_run_dirs(home)]
     except (ProcsupError, OSError):
-        return []  # a verb says why
+        return []  # the verb itself reports the error
     plain = [name for name in names if make_visible(name) == name and "," not in name]
     return [*plain, "last"] if plain else []

@@ -76,7 +76,7 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
     ending = end.ending
     try:
         if not display.silent:
-            if display.quiet:  # else it was said at the start
+            if display.quiet:  # without `quiet` the first lines have them
                 write_stderr(*_list_stale(end))
             _write_last_words(end, quiet=display.quiet and code == 0)
         if display.as_json:

@@ -192,7 +192,7 @@ def _read_texts(origin: Origin, shape: Shape) -> Iterator[str]:
     for at, part in enumerate(core.split_records(_read_chunks(origin), delimiter)):
         text = os.fsdecode(part)
         if at == 0 and shape.header and text.startswith(_BYTE_ORDER_MARK):
-            text = text[1:]  # else it would be part of the first name
+            text = text[1:]  # a byte order mark is no part of the first name
         yield text[:-1] if is_lines and os.linesep == "\r\n" and text[-1:] == "\r" else text
 
 

@@ -73,7 +73,7 @@ class CancelToken:
                 call()
 
     def on_over(self, call: Callable[[], object]) -> None:
-        """Have this called when the run is over before all of its units were made."""
+        """Register a function to call when the run has ended, maybe before all units were made."""
         with self._lock:
             self._calls_over.append(call)
 
@@ -113,7 +113,7 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
                 cancel_token._attach(child)
             answer = _Answer(child.stdout, cancel_token)
             if feed.grows:
-                answer.read_aside()  # it may come before all lines are written
+                answer.read_aside()  # the child may answer before it has read all lines
             boot.write_lines(child.stdin, lines, feed.called_off, at_once=feed.grows)
             if not feed.grows:
                 cancel_token._attach(child)

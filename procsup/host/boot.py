@@ -210,8 +210,8 @@ class Announcing:
             try:
                 yield from lines
             except GeneratorExit:
-                raise  # the reader has ended before them
-            except BaseException as error:  # before the other process hears of it
+                raise  # the reader has ended, and the lines are closed
+            except BaseException as error:  # set before the other process is told
                 self.problem = error
                 raise
 

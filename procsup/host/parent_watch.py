@@ -1,7 +1,8 @@
 """Detects the end of the program that owns the run.
 
 On every system the pipe at stdin closes when the program ends. If the program forked meanwhile,
-its children hold the pipe, too; then its pidfd shows the end (Linux). Between the lines of a plan,
+its children hold the pipe, too; and a pipe that is full shows no end. Then the program's pidfd
+(Linux), process handle (Windows) or kqueue event (macOS, BSD) does. Between the lines of a plan,
 and after it, a dot is a request to end: it replaces SIGTERM where that could get lost.
 """
 
@@ -10,7 +11,7 @@ import select
 import signal
 import sys
 import threading
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Optional
 
 ASK_TO_END = b"."
 _CHUNK_BYTES = 1 << 16
@@ -28,13 +29,10 @@ class ParentWatch:
         self._on_broken: Callable[[], None] = _ask_to_end
         self._lock = threading.Lock()
         self._read_ahead = b""
-        self._is_sure = _can_be_sure(pid)
-        self._watch(lambda: _is_gone_for_sure(pid))
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether that program's end is known also while nothing is read from stdin."""
-        return self._is_sure
+        wait = _open_wait(pid)
+        self.is_sure = wait is not None  # its end is noticed also while stdin is not read
+        if wait is not None:
+            self._watch(wait)
 
     def watch_stdin(self, read: Callable[[], bool] = lambda: True) -> None:
         """Watch stdin, too, whose other end that program holds; no other code may read it.
@@ -101,34 +99,66 @@ def _ask_to_end() -> None:
 if sys.platform == "linux":
     from procsup.host.exits import open_pidfd
 
-    def _can_be_sure(pid: int) -> bool:
-        try:
-            os.close(open_pidfd(pid))
-        except ProcessLookupError:
-            return True  # it has ended
-        except (OSError, AttributeError):
-            return False
-        return True
-
-    def _is_gone_for_sure(pid: int) -> bool:
-        """Wait until that process has ended; false if this system has no way to do so."""
+    def _open_wait(pid: int) -> Optional[Callable[[], bool]]:
+        """Return a function that returns true when that process has ended; None if it cannot be."""
         try:
             fd = open_pidfd(pid)
         except ProcessLookupError:
-            return True
+            return lambda: True
         except (OSError, AttributeError):
-            return False  # this system has no pidfd: only the pipe is watched
-        poller = select.poll()
-        poller.register(fd, select.POLLIN)
-        poller.poll()
-        os.close(fd)
-        return True
+            return None  # this system has no pidfd: only the pipe is watched
+
+        def wait() -> bool:
+            poller = select.poll()
+            poller.register(fd, select.POLLIN)
+            poller.poll()
+            os.close(fd)
+            return True
+
+        return wait
+
+elif sys.platform == "win32":
+    import _winapi
+
+    _SYNCHRONIZE = 0x100000
+
+    def _open_wait(pid: int) -> Optional[Callable[[], bool]]:
+        """Return a function that returns true when that process has ended; None if it cannot be."""
+        try:
+            handle = _winapi.OpenProcess(_SYNCHRONIZE, False, pid)
+        except OSError:
+            return None  # only the pipe is watched
+
+        def wait() -> bool:
+            _winapi.WaitForSingleObject(handle, _winapi.INFINITE)
+            _winapi.CloseHandle(handle)
+            return True
+
+        return wait
 
 else:
 
-    def _can_be_sure(_pid: int) -> bool:
-        return False
+    def _open_wait(pid: int) -> Optional[Callable[[], bool]]:
+        """Return a function that returns true when that process has ended; None if it cannot be."""
+        notice = select.kevent(
+            pid,
+            select.KQ_FILTER_PROC,
+            select.KQ_EV_ADD | select.KQ_EV_ONESHOT,
+            select.KQ_NOTE_EXIT,
+        )
+        queue = select.kqueue()
+        try:
+            queue.control([notice], 0, 0)
+        except ProcessLookupError:
+            return lambda: True
+        except OSError:
+            queue.close()
+            return None  # only the pipe is watched
 
-    def _is_gone_for_sure(_pid: int) -> bool:
-        """Return false: this system has no call that waits for another program's end."""
-        return False
+        def wait() -> bool:
+            while not queue.control(None, 1, None):
+                pass  # it was suspended
+            queue.close()
+            return True
+
+        return wait

@@ -119,7 +119,7 @@ class Handover(Generic[Item]):
             return items
 
     def leave(self) -> None:
-        """Let both sides return."""
+        """Make `put` and `take` return at once, now and later."""
         with self._changed:
             self._left = True
             self._changed.notify_all()

@@ -56,7 +56,7 @@ def iterate_apart(lines: Iterable[bytes], cancel_token: CancelToken) -> Iterator
     finally:
         handover.leave()
     if batch is None and not cancel_token.is_cancelled:
-        return  # the run is over before all units were made
+        return  # the run has ended before all units were made
     if errors:
         raise errors[0]
     if batch is None:
@@ -88,7 +88,7 @@ def iterate_in_loop(
 async def _pump(items: AsyncIterable[T], handover: Handover[T]) -> None:
     try:
         async for item in items:
-            handover.put([item])  # does not wait: there is room
+            handover.put([item])  # returns at once: the loop below leaves room
             while handover.is_full:
                 await asyncio.sleep(_LOOK_S)
     finally:

@@ -243,7 +243,7 @@ class UnitOptions:
         *,
         grows: bool,
     ) -> Invocation:
-        """Return the invocation that runs these units; if they grow, while they are made."""
+        """Return the invocation that runs these units, with `grows` while more are made."""
         named = self.name is not None
         head = Head(
             self.run_name(), get_current_folder(), stage, self.make_settings(), program, named

@@ -12,7 +12,7 @@ from procsup.store.reader import follow, read_journal, read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live
 
-GUARD_ENDS_S = 0.4  # a waiter is to know within a second that the supervisor is dead
+GUARD_ENDS_S = 0.4  # a waiter learns of a dead supervisor within a second
 
 _TAIL_BYTES = 1 << 18
 

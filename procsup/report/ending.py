@@ -78,7 +78,7 @@ def _next_steps(ending: Ending, commands: Commands) -> List[str]:
     steps = []
     if ending.failures:
         steps.append(f"  procsup logs {commands.name} --failed")
-    if ending.status is None and not _grows(ending):  # else its plan is not whole
+    if ending.status is None and not _grows(ending):  # a plan that still grows cannot be resumed
         steps.append(f"  procsup run {commands.run}    # goes on where this ended")
     elif ending.status != "succeeded":
         steps.append(f"  procsup retry {commands.name}    # tries what did not succeed again")

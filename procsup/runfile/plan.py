@@ -52,7 +52,7 @@ PLAN_VERSION = 1
 CALLED_OFF = b'{"called-off":true}\n'
 END = b'{"end":'
 _ENOUGH_PROBLEMS = 20
-KEEP_LAST = 20  # of the runs in a folder that have no name of their own
+KEEP_LAST = 20  # unnamed runs that remain in a folder
 _OWN_NAME = compile_at_use(r"[a-z]+-\d{8}T\d{6}-[0-9a-f]+(-\d+)?")  # see make_own_name
 _MOST_READ_AHEAD = 500
 _MARK = "procsup-plan"
@@ -102,7 +102,7 @@ class LineQueue:
         self._handover: Handover[bytes] = Handover(_MOST_READ_AHEAD)
 
     def fill(self) -> bool:
-        """Read up to the last line, or to the end of the input; false if that was left before."""
+        """Read up to the last line or the end of the input; false if `leave` was called before."""
         for line in self._lines:
             if not self._handover.put([line]):
                 return False
@@ -214,7 +214,7 @@ def _read_head(line: bytes, shown: str) -> Head:
         try:
             return Head(**table)
         except TypeError:
-            pass  # a key is missing, or not known here
+            pass  # a key is missing or unknown
     raise UsageError(f"{shown}: is no plan of this version of procsup: make it again")
 
 
@@ -364,7 +364,8 @@ class LoadedPlan(LoadedRun):
         problems = self._find_problems()
         stage = self.spec.stages[0].name
         units = self._read_units(stage, capacity, lines[:-1] if is_last else lines, problems)
-        # All units each time the number has doubled, and at the end: else that would take long.
+        # Comparing all units each time would take quadratic time: it is done when their number has
+        # doubled, and at the end.
         again = is_last or self._count >= 2 * self._checked
         self._registry.check_inputs([(self._recipes[stage], units)], problems, again=again)
         problems.raise_if_any()

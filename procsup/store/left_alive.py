@@ -73,7 +73,7 @@ def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, 
     RecordError if the records cannot be read.
     """
     with rundir.open() as folder:
-        inside = RunDir(folder.place)  # whatever has the name of the folder by now
+        inside = RunDir(folder.place)  # by descriptor: another folder may have its name now
         lock = FileLock(inside.run_lock)
         if not take_when_ended(inside, lock.try_exclusive):
             raise RunBusy(f"{rundir.path} is in use: a run has just begun in it")

@@ -174,7 +174,7 @@ class Sitting:
             self._write_owner()
         except OSError:
             pass  # then the next start treats us as crashed, which is safe
-        # Before the waiters wake: they look at this lock. A live unit has its own descriptor of it.
+        # First: waiters look at this lock when they wake. A live unit has its own descriptor.
         self.units_lock.close()
         for stage in list(self._held):
             self._let_go(stage)

@@ -1,4 +1,4 @@
-"""Removes old runs that have no name of their own, so that only the newest ones remain.
+"""Removes old unnamed runs, so that only the newest ones remain.
 
 It works on a side thread of a run that is under way. What the thread has not removed when that run
 ends, another run removes.
@@ -49,7 +49,7 @@ class OldRuns:
             self._has_removed.set()
 
     def wait_for_first(self) -> None:
-        """Wait a moment for a removal that is needed: very short runs would else become many."""
+        """Wait up to a second for one removal, so that very short runs do not accumulate."""
         self._has_removed.wait(_FIRST_REMOVED_S)
 
 
@@ -84,7 +84,7 @@ def list_old(home: Path, keep_last: int, now: float) -> List[Path]:
     except OSError:
         return []
     if len(names) <= keep_last:
-        return []  # in most cases nothing else is looked at
+        return []  # the usual case needs no further look
     ended = []
     for name in names:
         try:
@@ -100,7 +100,7 @@ def _remove(path: Path) -> None:
     from procsup.store import removal
 
     rundir = RunDir(path)
-    target = removal.make_target(rundir)  # first of all it must be ours
+    target = removal.make_target(rundir)  # RecordError if it is not ours
     is_unnamed = not read_plan_head(os.fspath(path / PLAN_FILE)).named
     if is_unnamed and read_head(rundir.manifest) is not None:
         removal.refuse_mount_in(path)

@@ -171,7 +171,7 @@ def bring_to_completion(
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
         _end_plan(plan, plan_file)
-    old_runs.wait_for_first()  # the run is not held any more
+    old_runs.wait_for_first()  # the run directory is released
     return _make_ending(plan, held, observers)
 
 
@@ -338,7 +338,7 @@ def _keep_plan(
 
 
 def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> None:
-    """Raise what kept the plan from being written; end it if the run is final without its end."""
+    """Raise an error of writing the plan; add its last line if the run is final without it."""
     if plan_file is None:
         return
     if plan_file.problem is not None:

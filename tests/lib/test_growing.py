@@ -15,9 +15,6 @@ import procsup
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 
 TRUE = [sys.executable, "-S", "-c", ""]
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="elsewhere all units are made before the first one starts"
-)
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX signals")
 
 
@@ -170,7 +167,7 @@ def test_a_wrong_unit_ends_the_run_when_the_running_ones_are_done(gate, second, 
 
 def test_equal_units_are_told_apart_by_their_occurrence():
     manifest = run_units(itertools.repeat(TRUE, 3))
-    mapped = procsup.map(["true"], iter(["x"] * 3), progress="none")
+    mapped = procsup.map([*TRUE, "{}"], iter(["x"] * 3), args=[], progress="none")
 
     last = [unit.id.rpartition(" ")[2] for unit in manifest.units]
     assert last[1:] == ["#2", "#3"]

@@ -28,6 +28,7 @@ def plan_file(path):
 def test_lines_follow_those_that_are_there(plan_file, path):
     plan_file.add([b"two\n", b"three\n"], last=False)
     plan_file.add([END], last=True)
+    plan_file.add([b"late\n"], last=False)
     plan_file.finish(1, b"other end")
 
     assert path.read_bytes() == b"head\none\ntwo\nthree\nend\n"

@@ -29,7 +29,7 @@ def format_stale_line(stage: StageSpec, number: int) -> str:
 
 
 def format_stale_lines(spec: RunSpec, stale: Mapping[str, int]) -> List[str]:
-    """Say it of each stage; `stale` are the numbers of kept units, by stage."""
+    """Return a line for each stage with stale units; `stale` has their number, by stage."""
     return [format_stale_line(spec.stage(name), stale[name]) for name in stale if stale[name]]
 
 

@@ -14,7 +14,7 @@ def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
         return [], policy.do
     group = [stage] if own else [one for one in plan.stages if one.spec.on_failure is None]
     if policy.at_fraction is not None and any(one.tally.grows for one in group):
-        return [], policy.do  # a fraction of how many is not known yet
+        return [], policy.do  # the number of units is not known yet
     planned = sum(one.tally.planned or 0 for one in group)
     if not _fires(policy, sum(map(_count_failures, group)), planned):
         return [], policy.do

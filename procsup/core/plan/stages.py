@@ -44,7 +44,7 @@ from procsup.core.text import say_when_units_known
 from procsup.core.versions import find_newest
 
 _CHUNK = 500  # units in one record
-_AHEAD = 200  # units of a growing stage that wait for their start: no more are asked for
+_AHEAD = 200  # with so many waiting units of a growing stage, no more are requested
 
 
 # --- a stage's plan ----------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def _take(plan: Plan, stage: Stage, fact: Expanded) -> None:
 
 
 def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
-    """Take more units of a stage; what is wrong with one of them ends the sitting."""
+    """Take more units of a stage; an error in one of them ends the sitting."""
     stage.is_asked = False
     if fact.problem:
         plan.complaint = plan.complaint or fact.problem
@@ -307,7 +307,7 @@ def _lets_on(plan: Plan, name: str, stage: Stage) -> bool:
 
 
 def ask_for_units(plan: Plan) -> None:
-    """Ask for more units of the stages that grow, before the known ones are all started."""
+    """Request more units of the stages that grow, before all known ones have started."""
     for stage in plan.growing:
         if not stage.is_asked and stage.is_open and len(stage.ready) < _AHEAD:
             stage.is_asked = True

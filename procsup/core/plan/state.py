@@ -62,7 +62,7 @@ class Stage:
         self.room_for: Optional[Tuple[object, ...]] = None  # the last needs that can fit
         self.leftovers: Optional[Dict[str, Set[str]]] = None  # see ``leftover_notes.py``
         self.passed_over = False  # skipped before its units were known
-        self.is_asked = False  # for more units, without an answer yet
+        self.is_asked = False  # more units were requested, and have not come yet
 
     @property
     def name(self) -> str:

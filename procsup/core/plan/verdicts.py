@@ -239,7 +239,7 @@ def pass_over(plan: Plan, stage: Stage, cause: str) -> None:
     stage.halted = True
     stage.ready.clear()
     stage.standings = []
-    if stage.tally.grows:  # units that are not known by now are no units of the run
+    if stage.tally.grows:  # units that are not made yet do not belong to the run
         plan.set_growing(stage, grows=False)
         plan.write(Planned(stage.name, [], True))
     if not stage.expanded:

@@ -1,4 +1,4 @@
-"""Finds what the first stages of a refused run file miss: all of its problems are told at once."""
+"""Finds missing scripts and inputs of a refused run file, so that one error lists all of them."""
 
 from typing import Iterable
 

@@ -248,7 +248,7 @@ class Names:
         """Return the name, with a number appended if it is taken."""
         number = self._numbers.get(name, 0) + 1
         own = name if number == 1 else f"{name} #{number}"
-        while own in self._numbers:  # it is a name by itself
+        while own in self._numbers:  # a unit has this name without a number
             number += 1
             own = f"{name} #{number}"
         self._numbers[name] = number
