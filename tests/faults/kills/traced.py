@@ -31,6 +31,7 @@ class Watch:
         self.deaths = order.get("deaths", {})
         self.records = order.get("records", {})
         self.forked = False
+        self.guard = None
         self.take("S")
 
     def take(self, role):
@@ -62,6 +63,7 @@ class Watch:
     def be_child(self):
         if not self.forked:
             self.forked = True
+            self.guard = os.getppid()
             self.note("supervisor")
 
     def on_call(self, frame, _event, _value):
@@ -88,9 +90,10 @@ class Watch:
 
     def strike(self):
         self.note(f"death-{self.role}")
-        # Before the fork the parent is none of procsup's.
-        if self.forked and self.role == "S" and self.whom != "self":
-            os.kill(os.getppid(), signal.SIGKILL)
+        # Before the fork, and after the guard's death, the parent is none of procsup's: after it
+        # the parent may be the process that runs the tests, which can be a subreaper.
+        if self.role == "S" and self.whom != "self" and self.guard == os.getppid():
+            os.kill(self.guard, signal.SIGKILL)
         if self.whom != "guard" or not self.forked:
             os.kill(os.getpid(), signal.SIGKILL)
 
