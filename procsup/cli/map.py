@@ -183,6 +183,6 @@ def _make_printer(order: Optional[Dict[str, int]]) -> Any:
         def stop() -> None:
             ask(RunDir(opening.directory), "stop", None)
 
-        return GroupedOutput(opening.directory, stop, order=order)
+        return GroupedOutput(opening.log_places, stop, order=order)
 
     return make_printer

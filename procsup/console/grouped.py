@@ -19,7 +19,7 @@ from procsup.core.events import Settled
 from procsup.core.outcome import Part
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
-from procsup.host.logfiles import open_log
+from procsup.host.logfiles import LogPlaces, open_log
 from procsup.host.shortages import PAUSES_S, retry_on_shortage
 
 _CHUNK_BYTES = 1 << 16
@@ -36,14 +36,14 @@ class GroupedOutput:
 
     def __init__(
         self,
-        directory: str,
+        places: LogPlaces,
         on_gone: Callable[[], None],
         *,
         order: Optional[Mapping[str, int]] = None,
     ) -> None:
         self.gone = False
         self.problem = ""
-        self._directory = directory
+        self._places = places
         self._on_gone = on_gone
         self._order = order
         self._next = 0
@@ -103,7 +103,7 @@ class GroupedOutput:
     def _copy(self, path: str, part: Optional[Part], fd: int) -> None:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
         # Descriptors may be short for a while: the run's own units use them.
-        log = partial(open_log, path, part, run=self._directory)
+        log = partial(open_log, path, part, **self._places._asdict())
         with retry_on_shortage(log, pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                 if fd == 1 and sys.stdout is None:  # its number is that of the null device

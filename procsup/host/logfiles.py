@@ -13,29 +13,39 @@ from procsup.paths.opening import read_part
 class LogPlaces(NamedTuple):
     """Where the logs of a run are: relative paths start at the run directory `run`.
 
-    `only` are the folders in which they must be; empty: they may be anywhere.
+    `only` are the folders in which they must be; empty: they may be anywhere. `owner` is the user
+    (uid) of the run, where that is known from the open run directory; None: who owns the folder
+    that has the path `run` when a log is read.
     """
 
     run: str
     only: Tuple[str, ...] = ()
+    owner: Optional[int] = None
 
 
 def open_log(
-    path: AnyPath, part: Optional[Part] = None, *, run: AnyPath, only: Sequence[str] = ()
+    path: AnyPath,
+    part: Optional[Part] = None,
+    *,
+    run: AnyPath,
+    only: Sequence[str] = (),
+    owner: Optional[int] = None,
 ) -> BinaryIO:
     """Open a log for reading; with a part, (offset, length) in bytes, only that can be read.
 
     A relative path starts at the run directory `run`. OSError if the log cannot be opened, or is
     not a regular file of the run's user: the record of another user's run may name any file that we
     may read. The record of a copy, which may come with a checkout, may do so, too: of a copy only
-    logs that really are in one of the folders `only` are read.
+    logs that really are in one of the folders `only` are read. The path of a live run may lead to
+    somebody else's folder by now: its supervisor knows the `owner` (uid).
     """
     name, folder = os.path.join(run, path), os.fspath(run)
     file = open_reading(name)
     try:
         # A path in our own run file may be on a file system that has other user ids.
         if _is_below(folder, name) or not is_ours(os.lstat(folder)):
-            refuse_foreign(file.fileno(), name, os.lstat(folder).st_uid)
+            uid = os.lstat(folder).st_uid if owner is None else owner
+            refuse_foreign(file.fileno(), name, uid)
         _refuse_link_out(name, folder)
         _refuse_outside(name, only)
     except BaseException:

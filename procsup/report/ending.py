@@ -4,7 +4,6 @@ from typing import Any, Dict, List, NamedTuple
 
 from procsup.core.quantities import show_duration
 from procsup.core.text import count_noun, make_visible
-from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import make_ends_row
 from procsup.report.counts import (
     format_stage_leftovers,
@@ -39,7 +38,7 @@ def format_ending(name: str, ending: Ending, took_s: float, commands: Commands) 
     lines += [f"  {line}" for line in said]
     if ending.failures:
         lines += ["", f"{_count_failures(ending, commands)}:"]
-        lines += format_failures(ending.failures, ending.failed_total, LogPlaces(ending.directory))
+        lines += format_failures(ending.failures, ending.failed_total, ending.log_places)
         lines.append("")
     if ending.manifest_path is not None:
         lines.append(f"manifest: {make_visible(ending.manifest_path)}")

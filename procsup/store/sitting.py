@@ -19,6 +19,7 @@ from procsup.errors import RecordError, RunBusy
 from procsup.host import identity
 from procsup.host.files import describe_error, is_temporary, open_private, set_mode, sync_folder
 from procsup.host.locks import FileLock, locks_reach, locks_work
+from procsup.host.logfiles import LogPlaces
 from procsup.host.owners import refuse_foreign
 from procsup.store.manifest import read_head
 from procsup.store.owner import Owner, read_owner
@@ -105,6 +106,11 @@ class Sitting:
             lock.close()
             raise
         return sitting
+
+    @property
+    def log_places(self) -> LogPlaces:
+        """Where logs of this run are read, if its path leads to another folder by then, too."""
+        return LogPlaces(str(self.rundir.path), owner=self.folder.status.st_uid)
 
     def begin(self, sitting: int, run_id: str, stages: Sequence[str]) -> None:
         """Make and hold the locks of this sitting, then write the owner line with its number."""

@@ -12,6 +12,7 @@ from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
+from procsup.host.logfiles import LogPlaces
 
 if TYPE_CHECKING:
     from procsup.host.parent_watch import ParentWatch
@@ -101,10 +102,15 @@ class Opening(NamedTuple):
     spec: RunSpec
     run_id: str
     sitting: int
-    directory: str
+    log_places: LogPlaces
     first_line: str
     notes: List[str]
     summary: Summary
+
+    @property
+    def directory(self) -> str:
+        """The run directory."""
+        return self.log_places.run
 
 
 class Ending(NamedTuple):
@@ -118,7 +124,7 @@ class Ending(NamedTuple):
 
     status: Optional[str]
     run_id: str
-    directory: str
+    log_places: LogPlaces
     summary: Summary
     reason: str = ""
     signum: Optional[int] = None
@@ -127,6 +133,11 @@ class Ending(NamedTuple):
     manifest_path: Optional[str] = None
     complaint: str = ""
     doubt: str = ""
+
+    @property
+    def directory(self) -> str:
+        """The run directory."""
+        return self.log_places.run
 
 
 class DryRun(NamedTuple):

@@ -361,7 +361,7 @@ def _make_opening(
         asked.spec,
         held.begin.run_id,
         held.begin.sitting,
-        str(held.rundir.path),
+        held.sitting.log_places,
         format_first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
         lines,
         plan.summary,
@@ -441,7 +441,7 @@ def _make_ending(plan: Plan, held: _HeldRun, observers: Observers) -> Ending:
     return Ending(
         status=plan.outcome or None,
         run_id=held.begin.run_id,
-        directory=str(held.rundir.path),
+        log_places=held.sitting.log_places,
         summary=plan.summary,
         reason=plan.closing,
         complaint=plan.complaint,

@@ -97,3 +97,11 @@ def test_what_our_own_run_file_names_may_belong_to_another(tmp_path):
         assert file.read() == b"secret"
     with pytest.raises(OSError, match=f"belongs to uid {OTHER}, and the run to uid 0"):
         open_log("log", run=run)
+
+
+@needs_root
+def test_a_folder_of_somebody_else_in_place_of_a_live_run_is_not_read(tmp_path):
+    run = given(tmp_path, STRANGER)
+
+    with pytest.raises(OSError, match=f"belongs to uid {STRANGER}, and the run to uid 0"):
+        open_log("log", run=run, owner=0)

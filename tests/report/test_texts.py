@@ -34,7 +34,7 @@ def summary(**counts):
 
 
 def ended(status, numbers, directory=".", **more):
-    return Ending(status, "r1", directory, numbers, **more)
+    return Ending(status, "r1", LogPlaces(directory), numbers, **more)
 
 
 def lines_of_end(*args, **more):
