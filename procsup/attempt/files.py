@@ -63,6 +63,8 @@ class Stream:
     def _move(self) -> bool:
         """Move the file to the log; False if that failed: then it stays as it is.
 
+        It is not moved to a folder of another user.
+
         If another process has replaced it, that file is not moved, and the log is missing.
         """
         folder, name = os.path.split(self.written_path)
@@ -70,6 +72,8 @@ class Stream:
         try:
             os.makedirs(log_folder, mode=0o700, exist_ok=True)
             with Folder.open_followed(folder) as source, Folder.open(log_folder) as logs:
+                if not logs.is_ours():  # it has been exchanged since the run directory was checked
+                    return False
                 if source.is_still(name, self.made):
                     self._move_to(logs, log, source, name)
         except FileNotFoundError:

@@ -19,6 +19,7 @@ from procsup.host import system
 from procsup.host.opened import Folder
 from tests.support.engines import Bench
 from tests.support.mounts import bound
+from tests.support.users import EVE, give, root_only
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
 
@@ -248,6 +249,19 @@ def test_a_file_that_replaced_a_written_one_is_published_only_where_others_may_n
         return
     assert "out.txt: another file has the place of the one that was written" in found.problem
     assert not Path(target).exists()
+
+
+@root_only
+def test_a_failed_unit_s_file_is_not_moved_to_another_user_s_folder(tmp_path: Path) -> None:
+    target = str(tmp_path / "out.txt")
+    with Bench(tmp_path) as bench:
+        log = Path(bench.log_paths(AttemptId("u", 1), "s")[0])
+        attempt = bench.start("u", ("sh", "-c", "exit 1"), stdout=target)
+        give(log.parent, EVE)
+        ended = bench.wait_for(attempt)
+
+    assert ended.stdout_path == name_temporary_output(target, attempt)
+    assert not log.exists()
 
 
 @posix_only
