@@ -57,11 +57,8 @@ def bring_to_completion(
 
 
 def _note_repetition(opening: Opening) -> str:
-    """Say of a `map` with the name of an earlier one that it repeats all; empty of another."""
-    if opening.sitting == 1:
-        return ""
-    retry = f"`procsup retry {name_run(opening.directory)}` runs only what did not succeed"
-    return f"{opening.spec.name} has run before, and all of its units run again ({retry})"
+    """Say of a `map` that goes on what it keeps; empty of another."""
+    return "" if opening.sitting == 1 else f"{opening.spec.name}: {opening.first_line}"
 
 
 class _End(NamedTuple):

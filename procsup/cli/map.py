@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from procsup.cli.foreground import bring_to_completion
+from procsup.cli.map_again import Line, find_before
 from procsup.cli.map_inputs import STDIN, Origin, find_glob, open_inputs, split
 from procsup.cli.map_job import Job, MapOptions, make_job
 from procsup.cli.map_run_file import format_run_file
@@ -20,7 +21,6 @@ from procsup.runfile.plan import (
     PlanText,
     check_name,
     encode,
-    make_own_name,
 )
 from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
@@ -54,13 +54,14 @@ Examples:
   procsup map --shell 'sort <{} | uniq -c >out/{/}' ::: in/*
   procsup map --header : --colsep '\\t' fetch --to {city} {url} :::: list.tsv
   find . -name '*.log' -print0 | procsup map -0 -X -j4 grep -l panic
+  procsup map --outputs {.}.webp convert {} {.}.webp ::: *.png
   procsup map --retries 3 --name fetch curl -fsSO < urls.txt
   procsup map --as-run-file convert {} {.}.webp ::: *.png > procsup.toml
 
 Everything is recorded as by `procsup run`: under a --name, `procsup status NAME` and
-`procsup logs NAME --failed` tell of it, and without one `last` is the name. An interrupted run
-goes on with `procsup run .procsup/NAME/plan.jsonl`. What differs from GNU Parallel and xargs:
-`procsup help mapping`.
+`procsup logs NAME --failed` tell of it, and without one `last` is the name. With --name, --outputs
+or --resume the same line again runs only what has not succeeded. What differs from GNU Parallel
+and xargs: `procsup help mapping`.
 """
 
 _CODES = exit_codes(
@@ -113,6 +114,9 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 )
 @click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
+@click.option("--outputs", multiple=True, metavar="PATH", help="A file that each unit must make.")
+@click.option("--resume", is_flag=True, help="Take up the last unnamed run of this line.")
+@click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
 @click.option("--keep-order", "-k", is_flag=True, help="Pass on output in the order of inputs.")
 @click.option("--timeout", metavar="TIME", help="Wall time of a unit, such as 90s or 10m.")
 @click.option("--retries", type=click.IntRange(min=1), help="Tries of a unit, in all.")
@@ -134,7 +138,7 @@ def command(words: Tuple[str, ...], **given: Any) -> int:
     if options.as_run_file:
         write_stdout(*format_run_file(options, job))
         return 0
-    return _run(options, job)
+    return _run(options, job, Line.of(options, written, origins))
 
 
 def check_command(written: Sequence[str], options: MapOptions) -> None:
@@ -161,18 +165,25 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
     return [*files, *found, *behind] or [Origin(path=STDIN)]
 
 
-def _run(options: MapOptions, job: Job) -> int:
+def _run(options: MapOptions, job: Job, line: Line) -> int:
     names, order, lines = Names(), {}, []
     for place, values in enumerate(job.units):
         own = names.of(" ".join(values.label))
         order[f"{_STAGE}/{own}"] = place
         lines.append(encode({**job.make_table(values), "id": own}))
-    name = options.name or make_own_name(_STAGE)
     named = options.name is not None
+    before = find_before(options, line)
+    name = options.name or before or line.make_name()
     program = {} if job.script is None else {"script": job.script}
     head = Head(name, get_current_folder(), _STAGE, options.make_settings(job.jobs), program, named)
     plan, keep_last = PlanText(head, lines), None if named else KEEP_LAST
-    request = Request(directory=options.directory, fresh=True, plan=plan, keep_last=keep_last)
+    request = Request(
+        directory=options.directory,
+        fresh=options.fresh or not (named or before),
+        plan=plan,
+        keep_last=keep_last,
+        goes_on=named or before is not None,
+    )
     display = Display("none", options.quiet, options.as_json)
     printers = None if options.as_json else _make_printer(order if options.keep_order else None)
     return bring_to_completion(request, display, printers=printers)

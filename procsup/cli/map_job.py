@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence
 import click
 
 from procsup.cli.map_inputs import Inputs, Shape
+from procsup.cli.map_outputs import OutputsMaker
 from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
 from procsup.core.late import MARKS
 from procsup.core.quantities import count_jobs
@@ -17,6 +18,7 @@ from procsup.runfile.templates.oneliner import (
     ArgvMaker,
     Manner,
     ShellMaker,
+    Text,
     Values,
     WholeMaker,
     is_parameter,
@@ -53,6 +55,9 @@ class MapOptions(NamedTuple):
     xargs: bool
     replacement: str
     plus: bool
+    outputs: Tuple[str, ...]
+    resume: bool
+    fresh: bool
     dry_run: bool
     as_run_file: bool
     quiet: bool
@@ -63,6 +68,13 @@ class MapOptions(NamedTuple):
         further = None if self.retries is None else self.retries - 1
         given = {"jobs": jobs, "timeout": self.timeout, "retries": further}
         return {key: value for key, value in given.items() if value is not None}
+
+    @property
+    def making(self) -> Tuple[Any, ...]:
+        """The options that decide what becomes of an input."""
+        groups = (self.most, self.most_in_place, self.spread, self.xargs)
+        words = (self.shell, self.replacement, self.plus, self.outputs)
+        return (*self.shape, *groups, *words)
 
     @property
     def shape(self) -> Shape:
@@ -90,13 +102,17 @@ class MapOptions(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What is run: `script` is a Python file whose arguments `maker` makes."""
+    """What is run: `script` is a Python file whose arguments `maker` makes.
+
+    `outputs`, if there is one, makes the paths of a unit's outputs.
+    """
 
     maker: Maker
     units: Iterable[Values]
     names: Sequence[str]  # of columns
     script: Optional[str]
     jobs: Optional[int]
+    outputs: Optional[OutputsMaker] = None
 
     def show(self, values: Values) -> str:
         """Return the command of a unit as a line; a text for a shell as it is."""
@@ -114,7 +130,14 @@ class Job(NamedTuple):
             argv = [double_braces(word).replace(MARKS["slot"], "{slot}") for word in argv]
             table["late"] = True
         table["argv" if self.script is None else "args"] = argv
+        if self.outputs is not None:
+            table["outputs"] = self.outputs.make(values)
         return table
+
+    def make_row(self, values: Values) -> Dict[str, Text]:
+        """Return the parameters of a unit as a run file has them."""
+        outputs = {} if self.outputs is None else self.outputs.make_row(values)
+        return {**outputs, **self.maker.make_row(values)}
 
     def _make_parameters(self, values: Values) -> Dict[str, Any]:
         texts = list(values.label)
@@ -129,34 +152,46 @@ def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job
         script = None if options.shell or not written else find_script(written[0])
         words = list(written[1:] if script is not None else written)
         maker, has_total = _make_maker(words, inputs, options)
+        outputs = _make_outputs_maker(inputs, options)
     except Wrong as wrong:
         text = "; ".join(message for _, message in wrong.faults)
         raise click.UsageError(text) from None
     cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
     jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
     units = _make_units(_group(inputs, options, maker, jobs or cpus), options)
+    has_total = has_total or (outputs is not None and outputs.has_total)
     if has_total or jobs == 0:
         listed = list(units)
         units = iter([one._replace(total=len(listed)) for one in listed])
         jobs = max(len(listed), 1) if jobs == 0 else jobs
     names = [name for name in inputs.names if is_parameter(name)]
-    return Job(maker, units, names if len(names) == len(inputs.names) else (), script, jobs)
+    names = names if len(names) == len(inputs.names) else []
+    return Job(maker, units, names, script, jobs, outputs)
 
 
 def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tuple[Maker, bool]:
-    most = None if inputs.width is None else inputs.width * max(options.group_size, 1)
     if options.shell and not words:
         return WholeMaker(get_native_shell()), False
-    read = read_words(
-        words,
-        Manner(options.replacement, options.plus, inputs.names, most, is_open=options.is_open),
-    )
+    manner = _make_manner(inputs, options)
+    read = read_words(words, manner)
     has_total = any(place.which == "##" for place in read.places.values())
-    several = _takes_several(most, options)
+    several = _takes_several(manner.most, options)
     if options.shell:
         return ShellMaker(read, get_native_shell(), several=several), has_total
     repeats = options.spread or options.most_in_place is not None
     return ArgvMaker(read, repeats=repeats, several=several), has_total
+
+
+def _make_outputs_maker(inputs: Inputs, options: MapOptions) -> Optional[OutputsMaker]:
+    if not options.outputs:
+        return None
+    manner = _make_manner(inputs, options)
+    return OutputsMaker(options.outputs, manner, several=_takes_several(manner.most, options))
+
+
+def _make_manner(inputs: Inputs, options: MapOptions) -> Manner:
+    most = None if inputs.width is None else inputs.width * max(options.group_size, 1)
+    return Manner(options.replacement, options.plus, inputs.names, most, is_open=options.is_open)
 
 
 def _takes_several(most: Optional[int], options: MapOptions) -> bool:

@@ -18,7 +18,9 @@ def format_run_file(options: MapOptions, job: Job) -> Iterator[str]:
     units = list(job.units)
     if not units:
         raise UsageError("--as-run-file: there are no inputs, expected at least one")
-    rows = [job.maker.make_row(values) for values in units]
+    if options.resume or options.fresh:
+        raise UsageError("--as-run-file: --resume and --fresh are no settings of a run file")
+    rows = [job.make_row(values) for values in units]
     names = Names()
     own = [names.of(" ".join(values.label)) for values in units]
     has_input = all(row.get("input") == name for row, name in zip(rows, own))
@@ -31,6 +33,8 @@ def format_run_file(options: MapOptions, job: Job) -> Iterator[str]:
     yield from _format_program(job)
     yield f"id = {_format('{input}' if has_input else '{unit}')}"
     yield from (f"{key} = {_format(value)}" for key, value in settings.items())
+    if job.outputs is not None:
+        yield f"outputs = {_format(job.outputs.list_texts())}"
     yield "units = ["
     for name, row in zip(own, rows):
         yield f"  {_format_row(row if has_input else {**row, 'unit': name})},"

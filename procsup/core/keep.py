@@ -70,6 +70,7 @@ def find_standing(
     stage: StageSpec,
     run_succeeded: bool,
     earlier: bool = False,
+    goes_on: bool = False,
     fresh: bool,
     program: Optional[str],
 ) -> Standing:
@@ -79,7 +80,7 @@ def find_standing(
     `intact` compares the files of that end; it is called last, since only it is slow. `program` is
     the sha256 of the script or module file now. `earlier`: its success is of a run before the
     present one; a resumed run repeats no success, for any value of `keep`. `run_succeeded`: that
-    run succeeded as a whole; then a unit without files is repeated.
+    run succeeded as a whole; then a unit without files is repeated, unless the run `goes_on`.
     """
     success = None if history is None else history.standing_success
     if success is None:
@@ -96,13 +97,13 @@ def find_standing(
     if stage.keep == "always":
         why = _find_outdated(unit, last, intact)
     else:
-        why = _find_change(unit, last, run_succeeded)
+        why = _find_change(unit, last, run_succeeded and not goes_on)
         look = intact(unit, last) if why is None else look
         why = why or _find_touched(look)
     if why is not None:
         return why
     changed = None not in (program, last.program) and program != last.program
-    bare = earlier and not _makes_files(unit)
+    bare = earlier and not goes_on and not _makes_files(unit)
     left = look.leftover_files
     return Reuse(stale=changed, bare=bare, seen=look.seen, leftover_files=left)
 

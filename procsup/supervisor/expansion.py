@@ -307,6 +307,7 @@ class Expander:
             stage=stage,
             run_succeeded=due and generation <= self._history.done_generation,
             earlier=due and generation != self._history.generation,
+            goes_on=self._asked.request.goes_on,
             fresh=fresh,
             program=program,
         )

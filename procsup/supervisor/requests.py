@@ -43,6 +43,7 @@ class Request(Struct, frozen=True):
     digest: Optional[str] = None
     adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
     time_limit_s: Optional[float] = None  # for this sitting; then it is stopped
+    goes_on: bool = False  # `plan` is a run's that is there already; keep units without files, too
     keep_last: Optional[int] = None  # unnamed runs that remain beside it; None: all
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 

@@ -144,7 +144,7 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
     """
     plan, count = asked.request.plan, 1
     rundir = RunDir(asked.spec.directory)
-    if plan is None or plan.head.named:
+    if plan is None or plan.head.named or asked.request.goes_on:
         return asked, rundir, rundir.create(asked.spec.share)
     while not rundir.create(asked.spec.share, only_new=True):
         count += 1

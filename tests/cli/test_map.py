@@ -95,10 +95,7 @@ def test_failures_are_told_with_exit_1_and_tried_again_if_asked_for(project):
 
     assert "map/a: failed, exit 1 (attempt 2" in done.stderr
     assert "procsup retry m" in done.stderr
-    assert "has run before" not in done.stderr
-    again = run_map(project, "--name", "m", "true", ":::", "a").stderr
-    assert again.startswith("m has run before, and all of its units run again (`procsup retry m` ")
-    run_map(project, "-q", "--name", "m", "false", ":::", "a", expect=1)
+    assert "kept" not in done.stderr
     assert project.call("run", ".procsup/m/plan.jsonl").returncode == 1  # as it says
 
 

@@ -30,7 +30,7 @@ _SUSPECT = compile_at_use(
 _PERL = compile_at_use(r"(?<![${])\{=")
 _RANGE = compile_at_use(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")  # of a shell
 _POSITION = compile_at_use(r"(-?[0-9]+)(\D.*)?")
-_SLOT = "slot"
+SLOT = "slot"
 
 
 def _drop_suffix(path: str) -> str:
@@ -135,8 +135,8 @@ class Words(NamedTuple):
     sources: Dict[str, str]  # how the one-liner has them
 
 
-def read_words(words: Sequence[str], manner: Manner) -> Words:
-    """Translate a one-liner; without a placeholder all inputs are put behind it.
+def read_words(words: Sequence[str], manner: Manner, *, appends: bool = True) -> Words:
+    """Translate a one-liner; without a placeholder all inputs are put behind it, if it `appends`.
 
     `Wrong` names the first group in braces that looks like a placeholder and is none.
     """
@@ -144,7 +144,7 @@ def read_words(words: Sequence[str], manner: Manner) -> Words:
         raise Wrong("-I: expected a text that stands for the input")
     reader = _Reader(manner)
     texts = [reader.translate(word) for word in words]
-    if not reader.sources:
+    if appends and not reader.sources:
         texts.append(reader.add(Place(None), manner.replacement))
     return Words(tuple(texts), reader.places, reader.sources)
 
@@ -184,8 +184,8 @@ class _Reader:
     def _read_group(self, group: str, word: str) -> str:
         content = group[1:-1]
         if content == "%":
-            self.sources[_SLOT] = group
-            return f"{{{_SLOT}}}"
+            self.sources[SLOT] = group
+            return f"{{{SLOT}}}"
         place = self._find_place(content, group, word)
         if place is not None:
             return self.add(place, group)
@@ -333,7 +333,7 @@ def _make_tuple(value: Text) -> Tuple[str, ...]:
 
 
 def _find_all(places: Mapping[str, Place], values: Values) -> Dict[str, Text]:
-    return {_SLOT: MARKS[_SLOT], **{name: place.find(values) for name, place in places.items()}}
+    return {SLOT: MARKS[SLOT], **{name: place.find(values) for name, place in places.items()}}
 
 
 def _glue(template: Template, found: Mapping[str, Text]) -> List[str]:
@@ -370,7 +370,7 @@ class ShellMaker:
         }
         self.text = " ".join(words.texts)
         try:
-            self._template = read_shell(self.text, Scope({**kinds, _SLOT: LATE}), shell)
+            self._template = read_shell(self.text, Scope({**kinds, SLOT: LATE}), shell)
         except Wrong as wrong:
             text = "; ".join(message for _, message in wrong.faults)
             raise Wrong(_restore(text, words.sources)) from None
