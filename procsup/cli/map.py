@@ -65,7 +65,7 @@ and xargs: `procsup help mapping`.
 """
 
 _CODES = exit_codes(
-    _0="all units succeeded",
+    _0="all units succeeded, or as many as --halt asks for",
     _1="finished, some unit did not succeed",
     _2="the command line or an input is wrong; nothing was started",
     _3="not finished: stopped or drained by a verb, or the guard died",
@@ -114,6 +114,7 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 )
 @click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
+@click.option("--halt", metavar="WHEN,WHY", help="now|soon,fail|success|done=N|N%: see the page.")
 @click.option("--outputs", multiple=True, metavar="PATH", help="A file that each unit must make.")
 @click.option("--resume", is_flag=True, help="Take up the last unnamed run of this line.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")

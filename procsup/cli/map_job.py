@@ -4,6 +4,7 @@ from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence
 
 import click
 
+from procsup.cli.map_halt import read_halt
 from procsup.cli.map_inputs import Inputs, Shape
 from procsup.cli.map_outputs import OutputsMaker
 from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
@@ -55,6 +56,7 @@ class MapOptions(NamedTuple):
     xargs: bool
     replacement: str
     plus: bool
+    halt: Optional[str]
     outputs: Tuple[str, ...]
     resume: bool
     fresh: bool
@@ -67,7 +69,8 @@ class MapOptions(NamedTuple):
         """Return the options that become settings of the plan."""
         further = None if self.retries is None else self.retries - 1
         given = {"jobs": jobs, "timeout": self.timeout, "retries": further}
-        return {key: value for key, value in given.items() if value is not None}
+        halt = {} if self.halt is None else read_halt(self.halt)
+        return {**{key: value for key, value in given.items() if value is not None}, **halt}
 
     @property
     def making(self) -> Tuple[Any, ...]:

@@ -58,6 +58,8 @@ def _format_row(row: Mapping[str, Any]) -> str:
 def _format(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return _format_list(value)
+    if isinstance(value, dict):
+        return _format_row(value)
     if not isinstance(value, str):
         return str(value)
     if _UNFIT.search(value):

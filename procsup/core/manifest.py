@@ -6,7 +6,7 @@ null), never 0. Times are RFC 3339 in UTC.
 
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import astuple
@@ -146,7 +146,8 @@ class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
 
 class StageCounts(Struct, frozen=True, rename="kebab"):
     """A stage in numbers: one count per verdict, their sum is `planned`; `kept` is part of
-    `succeeded`. `status` is ``succeeded``, ``failed`` or ``skipped``."""
+    `succeeded`. `status` is ``succeeded``, ``failed`` or ``skipped``. `enough` says why not all of
+    its units had to succeed; it is left out if they had to."""
 
     status: str
     planned: int = 0
@@ -162,6 +163,7 @@ class StageCounts(Struct, frozen=True, rename="kebab"):
     skipped: int = 0
     lost: int = 0
     problem: str = ""
+    enough: Union[str, UnsetType] = UNSET
 
     def get_count(self, verdict: Verdict) -> int:
         """Return the number of its units with a verdict."""
@@ -335,9 +337,15 @@ def _make_files(readings: Sequence[Reading], root: Optional[str]) -> List[Output
 
 
 def count(
-    status: str, verdicts: Dict[Verdict, int], *, kept: int = 0, problem: str = ""
+    status: str,
+    verdicts: Dict[Verdict, int],
+    *,
+    kept: int = 0,
+    problem: str = "",
+    enough: str = "",
 ) -> StageCounts:
     """Make a stage's counts from the number of units per verdict."""
-    by_name = {_name_count(verdict): number for verdict, number in verdicts.items()}
+    by_name: Dict[str, Any] = {_name_count(verdict): number for verdict, number in verdicts.items()}
     planned = sum(verdicts.values())
-    return StageCounts(status, planned, kept=kept, problem=problem, **by_name)
+    by_name.update(kept=kept, problem=problem, enough=enough or UNSET)
+    return StageCounts(status, planned, **by_name)

@@ -221,12 +221,16 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     stderr_part: Optional[Part] = None
 
 
-class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):
-    """Every planned unit of the stage has its verdict; its manifest follows."""
+class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t", omit_defaults=True):
+    """Every planned unit of the stage has its verdict; its manifest follows.
+
+    `enough` says why not all of its units had to succeed; see `spec.Enough`.
+    """
 
     stage: str
     status: str
     counts: Dict[str, int]
+    enough: str = ""
 
 
 class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):

@@ -29,6 +29,20 @@ class OnFailure(Struct, frozen=True):
     at_fraction: Optional[float] = None
 
 
+class Enough(Struct, frozen=True):
+    """When a stage needs no more units: it has then succeeded, whatever the others are.
+
+    `of` says what is counted: units that ``succeeded``, or all that are ``done``, of which then
+    none may have failed. `at_count` of them, or `at_fraction` of those planned, are enough.
+    `do` is ``stop`` (end running units) or ``drain`` (start nothing more).
+    """
+
+    do: str = "stop"
+    at_count: Optional[int] = 1
+    at_fraction: Optional[float] = None
+    of: str = "succeeded"
+
+
 class After(Struct, frozen=True):
     """A dependency on a whole stage: `when` is ``succeeded`` or ``finished``."""
 
@@ -68,6 +82,7 @@ class StageSpec(Struct, frozen=True):
     list_files: Tuple[str, ...] = ()  # absolute: files with one parameter a line
     jobs: Optional[int] = None
     on_failure: Optional[OnFailure] = None
+    enough: Optional[Enough] = None
     timeout_s: Optional[float] = None
     grace_s: float = 10.0
     linger_s: Optional[float] = 10.0  # None: as long as the unit may take

@@ -7,6 +7,7 @@ from procsup.core.quantities import show_bytes
 from procsup.core.spec import StageSpec
 
 BY_REQUEST = "stopped by request"
+ON_FAILURE = 'since on-failure = "stop"'
 
 
 def describe_cause(
@@ -14,7 +15,7 @@ def describe_cause(
 ) -> str:
     """Say why an attempt did not succeed: the reason it was stopped for, or its exit.
 
-    `why`: who or what stopped it from outside the run.
+    `why`: who or what stopped it from outside the run, or that enough others are done.
     """
     if isinstance(exit, (NotStarted, Vanished)):
         return exit.reason
@@ -23,7 +24,7 @@ def describe_cause(
     if reason is StopReason.DRIFT:
         return f'its CPU affinity changed and on-drift is "fail" ({describe(exit)})'
     if reason is StopReason.POLICY:
-        return f'stopped, since on-failure = "stop" ({describe(exit)})'
+        return f"stopped, {why or ON_FAILURE} ({describe(exit)})"
     if reason is StopReason.USER:
         return f"{why} ({describe(exit)})"
     if reason is not None:

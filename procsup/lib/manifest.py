@@ -106,7 +106,7 @@ class Manifest:
 
     @property
     def ok(self) -> bool:
-        """Every unit succeeded."""
+        """Every unit succeeded, or `enough` of them."""
         return self.head.status == "succeeded"
 
     @property

@@ -181,6 +181,7 @@ def _make_tally(history: History, name: str, live: Set[str]) -> StageTally:
             tally.note_leftover_files(unit, history.leftover_files.get(unit))
     if name in history.finals:
         tally.status = StageStatus.of_record(history.finals[name].status)
+        tally.enough = history.finals[name].enough
     return tally
 
 

@@ -172,7 +172,8 @@ class _Check:
         if counts.kept != kept:
             yield f"stage {name} counts {counts.kept} kept, and has {kept}"
         well = self._counts.get((name, "succeeded"), 0)
-        if counts.status == "succeeded" and (well != total or counts.problem):
+        is_short = well != total and not counts.enough
+        if counts.status == "succeeded" and (is_short or counts.problem):
             yield f"stage {name} is called succeeded, and {total - well} of its units are not"
 
 

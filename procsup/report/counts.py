@@ -73,8 +73,9 @@ def _list_cells(stages: Sequence[_StageRow]) -> Tuple[List[str], List[List[objec
 
 
 def format_stage_problems(tallies: Iterable[StageTally]) -> List[str]:
-    """Return a line for each stage that could not be planned."""
-    return [f"{make_visible(s.name)}: {make_visible(s.problem)}" for s in tallies if s.problem]
+    """Return a line for each stage that could not be planned, or needed no more units."""
+    said = [(stage.name, text) for stage in tallies for text in (stage.problem, stage.enough)]
+    return [f"{make_visible(name)}: {make_visible(text)}" for name, text in said if text]
 
 
 def format_stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
@@ -122,6 +123,8 @@ def make_stage_data(stage: StageTally) -> Dict[str, Any]:
         data["grows"] = True  # `planned` is the number so far
     if stage.problem:
         data["problem"] = stage.problem
+    if stage.enough:
+        data["enough"] = stage.enough
     return data
 
 

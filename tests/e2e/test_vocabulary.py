@@ -230,6 +230,31 @@ def test_what_a_failure_means_for_the_rest_of_its_stage_alone(tmp_path):
     assert made.verdicts == ended
 
 
+ENOUGH = {
+    "1": "stop",
+    "'30%'": "stop",
+    "{ at = 1, do = 'stop' }": "stop",
+    "{ at = 1, do = 'drain', of = 'done' }": "drain",
+    "{ at = 2, do = 'drain', of = 'succeeded' }": "finish",
+}
+
+
+@pytest.mark.parametrize("enough", ENOUGH)
+@uses(
+    *("stage.enough", "stage.enough.at", "stage.enough.do", "stage.enough.of"),
+    *("stage.enough.do = stop", "stage.enough.do = drain"),
+    *("stage.enough.of = succeeded", "stage.enough.of = done"),
+)
+def test_from_so_many_units_on_the_others_are_not_needed(enough, tmp_path):
+    ends = ENOUGH[enough]
+    text = f"capacity = {{ cpus = 2 }}\n{failing(second('s', ends), more=f'enough = {enough}')}"
+    made = project(tmp_path, text.replace(", '--fail'", ""))
+    made.run()
+
+    assert made.verdicts == dict(zip(("s/1", "s/2", "s/3"), ("succeeded", *ENDS[ends][1:])))
+    assert made.manifest["status"] == "succeeded"
+
+
 @uses("stage.after", "stage.after.when", "stage.after.when = succeeded")
 @uses("stage.after.when = finished")
 def test_a_stage_waits_for_the_success_or_for_the_end_of_another(tmp_path):

@@ -298,7 +298,7 @@ SETTINGS = {
     "on-failure": (
         'on-failure = { do = "drian", at = "200%" }',
         [
-            "3: stage.a.on-failure.at: expected a number of failures from 1 on or a share",
+            "3: stage.a.on-failure.at: expected a number of units from 1 on or a share",
             '3: stage.a.on-failure.do: expected one of `finish`, `drain`, `stop`, not "drian"',
         ],
     ),

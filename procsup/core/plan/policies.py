@@ -1,9 +1,10 @@
-"""`on-failure` of a stage or of the run: when failures of some units end others."""
+"""When some units end others: `on-failure` of a stage or of the run, `enough` of a stage."""
 
-from typing import List, Tuple
+from typing import List, Tuple, Union
 
 from procsup.core.plan.state import Plan, Stage
-from procsup.core.spec import OnFailure
+from procsup.core.spec import Enough, OnFailure
+from procsup.core.text import count_noun
 
 
 def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
@@ -22,13 +23,30 @@ def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
     return [one for one in halted if not one.halted and not one.tally.closed], policy.do
 
 
+def explain_enough(stage: Stage) -> str:
+    """Say why a stage needs no more units; empty if it does, or if all have their verdict."""
+    policy, tally = stage.spec.enough, stage.tally
+    if policy is None or stage.halted or (stage.undecided == 0 and not tally.grows):
+        return ""
+    if policy.at_fraction is not None and tally.grows:
+        return ""  # the number of units is not known yet
+    number = tally.succeeded + (_count_failures(stage) if policy.of == "done" else 0)
+    if not _reaches(policy, number, tally.planned or 0):
+        return ""
+    return f"enough: {count_noun(number, 'unit')} {policy.of}"
+
+
 def _fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
     """Whether this number of unsuccessful units, of those planned, triggers a policy."""
-    if policy.do == "finish" or unsuccessful == 0:
+    return policy.do != "finish" and _reaches(policy, unsuccessful, planned)
+
+
+def _reaches(policy: Union[OnFailure, Enough], number: int, planned: int) -> bool:
+    if number == 0:
         return False
     if policy.at_fraction is not None:
-        return unsuccessful >= policy.at_fraction * max(planned, 1)
-    return unsuccessful >= (policy.at_count or 1)
+        return number >= policy.at_fraction * max(planned, 1)
+    return number >= (policy.at_count or 1)
 
 
 def _count_failures(stage: Stage) -> int:

@@ -32,6 +32,7 @@ from procsup.core.plan.units import Blocked, Unit
 from procsup.core.plan.verdicts import (
     IN_DOUBT,
     decide_unit,
+    end_if_enough,
     enforce_policies,
     give_verdict,
     make_not_started,
@@ -100,6 +101,8 @@ def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
         stage.standings += fact.standings
     if fact.last:
         enforce_policies(plan, stage)
+    if stage.is_open:
+        end_if_enough(plan, stage)
 
 
 def _admit(plan: Plan, stage: Stage, fact: Expanded) -> None:
@@ -164,6 +167,7 @@ def _open(plan: Plan, stage: Stage) -> None:
     if stage.upstream and not stage.spec.unit_wise:
         stage.tally.news += format_stage_news(stage.spec, stage.tally, stage.reasons)
     stage.standings = []
+    end_if_enough(plan, stage)  # what is kept counts
 
 
 def _check_selectors(plan: Plan) -> None:
@@ -371,7 +375,7 @@ def _finish(plan: Plan, stage: Stage) -> None:
     plan.set_status(stage, StageStatus.PUBLISHING)
     plan.later_first.remove(stage)
     counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
-    plan.write(StageFinal(stage.name, stage.outcome.word, counts))
+    plan.write(StageFinal(stage.name, stage.outcome.word, counts, stage.tally.enough))
     plan.outbox.append(Publish(stage.name, stage.outcome.word))
 
 

@@ -120,16 +120,26 @@ class Stage:
             return StageStatus.SKIPPED
         if self.tally.problem:
             return StageStatus.FAILED
-        if self.tally.succeeded == len(self.units):
+        if self.tally.succeeded == len(self.units) or self._is_enough():
             return StageStatus.SUCCEEDED
         if self.tally.verdicts.get(Verdict.SKIPPED, 0) == len(self.units):
             return StageStatus.SKIPPED
         return StageStatus.FAILED
 
+    def _is_enough(self) -> bool:
+        """Whether `enough` ended it as succeeded: of those that are done none may have failed."""
+        policy, verdicts = self.spec.enough, self.tally.verdicts
+        if policy is None or not self.tally.enough:
+            return False
+        return policy.of == "succeeded" or not any(
+            one.is_failure for one in verdicts if verdicts[one]
+        )
+
     def counts(self) -> StageCounts:
         """The counts for the manifest of a stage."""
         tally, status = self.tally, self.outcome or self.tally.status
-        return count(status.word, tally.verdicts, kept=tally.kept, problem=tally.problem)
+        more = {"problem": tally.problem, "enough": tally.enough}
+        return count(status.word, tally.verdicts, kept=tally.kept, **more)
 
     def results(self) -> Iterator[UnitResult]:
         """The units with their ends, in order: the lines of its manifest."""

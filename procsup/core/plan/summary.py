@@ -55,6 +55,7 @@ class StageTally:
     """
 
     __slots__ = (
+        "enough",
         "grows",
         "kept",
         "leftover_files",
@@ -79,6 +80,7 @@ class StageTally:
         self.stale = 0
         self.status = StageStatus.BLOCKED
         self.problem = ""
+        self.enough = ""  # why no more of its units are needed, if they are not
         self.news: List[str] = []
         self.remarks: List[str] = []  # of attempts, each as it is recorded
         self.leftover_files: Dict[str, LeftoverFiles] = {}  # unit -> what is in its outputs

@@ -11,7 +11,7 @@ from procsup.core.ends import see
 from procsup.core.events import Hold, Rerun, Reuse, Standing
 from procsup.core.outcome import NO_LEFTOVER_FILES, StopReason, Verdict
 from procsup.core.plan.leftover_notes import note_leftovers
-from procsup.core.plan.policies import find_halted
+from procsup.core.plan.policies import explain_enough, find_halted
 from procsup.core.plan.reuse import (
     explain_run,
     find_kept,
@@ -159,6 +159,7 @@ def give_verdict(plan: Plan, stage: Stage, unit: Unit, end: End) -> None:
     _release(plan, unit)
     if end.verdict.is_failure:
         enforce_policies(plan, stage)
+    end_if_enough(plan, stage)
 
 
 def imagine_success(plan: Plan, stage: Stage, unit: Unit) -> None:
@@ -232,6 +233,17 @@ def enforce_policies(plan: Plan, stage: Stage) -> None:
         pass_over(plan, one, f'not started, since on-failure = "{do}"')
         if do == "stop":
             stop_all(plan, StopReason.POLICY, one)
+
+
+def end_if_enough(plan: Plan, stage: Stage) -> None:
+    """Apply `enough`: the units that are left are skipped, and running ones stopped."""
+    why = explain_enough(stage)
+    if not why or stage.spec.enough is None:
+        return
+    stage.tally.enough = why
+    pass_over(plan, stage, f"not needed, {why}")
+    if stage.spec.enough.do == "stop":
+        stop_all(plan, StopReason.POLICY, stage, why=why)
 
 
 def pass_over(plan: Plan, stage: Stage, cause: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from procsup.core import quantities
 from procsup.core.outcome import NOT_REACHED_YET, RETRY_ON, Verdict
 from procsup.core.regexes import compile_at_use
-from procsup.core.spec import OnFailure, Retry
+from procsup.core.spec import Enough, OnFailure, Retry
 from procsup.core.text import format_value as format_value
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
@@ -32,6 +32,7 @@ _PERCENT = compile_at_use(rf"({_NUMBER}) ?%")
 _FACTOR = compile_at_use(rf"x({_NUMBER})")
 
 ON_FAILURE = ("finish", "drain", "stop")
+ENOUGH_DO, ENOUGH_OF = ("drain", "stop"), ("succeeded", "done")
 _PLAIN = frozenset((str, int, bool, float))
 _LARGEST = (1 << 52) - 1
 SOURCES = ("range", "glob", "lines")  # of values that the run file does not list
@@ -328,6 +329,19 @@ def on_failure(value: Any) -> OnFailure:
     return policy
 
 
+def enough(value: Any) -> Enough:
+    """Accept a value of `enough`: from how many units on the others are not needed."""
+    if not isinstance(value, dict):
+        return Enough("stop", *_threshold(value))
+    table = Fields(value, ("at", "do", "of"), "at")
+    first: _Threshold = (1, None)
+    count, fraction = table.take("at", _threshold, first)
+    do = table.take("do", word(*ENOUGH_DO), "stop")
+    of = table.take("of", word(*ENOUGH_OF), "succeeded")
+    table.raise_if_any()
+    return Enough(do, count, fraction, of)
+
+
 def _threshold(value: Any) -> _Threshold:
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -335,4 +349,4 @@ def _threshold(value: Any) -> _Threshold:
             return value, None
     elif 0 < float(match.group(1)) <= 100:
         return None, float(match.group(1)) / 100
-    raise make_wrong('a number of failures from 1 on or a share such as "10%"', value)
+    raise make_wrong('a number of units from 1 on or a share such as "10%"', value)

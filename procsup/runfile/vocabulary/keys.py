@@ -158,6 +158,19 @@ _ON_FAILURE = make_union(
     ),
     _PLACEHOLDER,
 )
+_ENOUGH = make_union(
+    {"type": "integer", "minimum": 1},
+    _PERCENT,
+    make_table_schema(
+        {
+            "at": make_union({"type": "integer", "minimum": 1}, _PERCENT),
+            "do": {"enum": list(v.ENOUGH_DO)},
+            "of": {"enum": list(v.ENOUGH_OF)},
+        },
+        "at",
+    ),
+    _PLACEHOLDER,
+)
 _RETRIES = make_union(
     _CODE,
     _WHOLE_TEXT,
@@ -214,6 +227,20 @@ ON_FAILURE = Type(
     (
         Inner("do", "Go on, start nothing more, or end what runs."),
         Inner("at", "After so many failures, or such a share of the units. Default: 1."),
+    ),
+)
+ENOUGH = Type(
+    'a number of units, a share such as "10%", or a table such as { do = "drain", at = 1 }',
+    _ENOUGH,
+    v.enough,
+    (
+        Inner("at", "So many units, or such a share of them.", "0.3.0"),
+        Inner("do", "End what runs, or start nothing more. Default: stop.", "0.3.0"),
+        Inner(
+            "of",
+            "What is counted: units that succeeded, or all that are done. Default: succeeded.",
+            "0.3.0",
+        ),
     ),
 )
 CAPACITY: Dict[str, Type] = {"cpus": CPUS, "memory": MEMORY}
@@ -614,6 +641,15 @@ STAGE: Tuple[Key, ...] = (
         'on-failure = { do = "drain", at = "10%" }',
         "",
         "on_failure",
+    ),
+    Key(
+        "enough",
+        ENOUGH,
+        "From how many units on the others are not needed, and the stage has succeeded.",
+        "enough = 1",
+        "",
+        "enough",
+        since="0.3.0",
     ),
 )
 
