@@ -7,9 +7,16 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import msgspec
 
 from procsup.attempt.outputs import Stamps, name_temporary_output, take_stamps
-from procsup.attempt.private_files import Scratch, make_folders, write_lists, write_private
+from procsup.attempt.private_files import (
+    Scratch,
+    make_folders,
+    open_private_folder,
+    write_lists,
+    write_private,
+)
 from procsup.core.late import fill_in, has_marks, list_values
 from procsup.core.task import Task
+from procsup.errors import RecordError
 from procsup.host import system
 from procsup.host.opened import Folder, Identity, make_identity
 from procsup.store.rundir import SCRATCH, UNIT_FILES
@@ -56,11 +63,11 @@ class Stream:
         """
         if self.target is not None and well:
             return self.target
-        if self.target is not None and not self._move():
+        if self.target is not None and not self._move(run_dir):
             return self.written_path
         return _shorten_path(self.log_path, run_dir)
 
-    def _move(self) -> bool:
+    def _move(self, run_dir: str) -> bool:
         """Move the file to the log; False if that failed: then it stays as it is.
 
         It is not moved to a folder of another user.
@@ -70,10 +77,11 @@ class Stream:
         folder, name = os.path.split(self.written_path)
         log_folder, log = os.path.split(self.log_path)
         try:
-            os.makedirs(log_folder, mode=0o700, exist_ok=True)
-            with Folder.open_followed(folder) as source, Folder.open(log_folder) as logs:
-                if not logs.is_ours():  # it has been exchanged since the run directory was checked
-                    return False
+            logs = open_private_folder(log_folder, run_dir)
+        except (OSError, RecordError):
+            return False
+        try:
+            with logs, Folder.open_followed(folder) as source:
                 if source.is_still(name, self.made):
                     self._move_to(logs, log, source, name)
         except FileNotFoundError:
@@ -175,8 +183,8 @@ class AttemptFiles:
             stdin = self._keep(system.open_source(unit.stdin))
         self.step = "output file"
         folder = None
-        if unit.stdout is None:  # usually for both logs
-            folder = system.open_log_folder(os.path.dirname(self.stdout.log_path))
+        if unit.stdout is None or unit.stderr is None:  # usually for both logs
+            folder = self._open_log_folder()
         try:
             stdout, stderr = self._open_outputs(stderr_path, folder)
         finally:
@@ -184,6 +192,15 @@ class AttemptFiles:
                 os.close(folder)  # before the child starts, which needs descriptors, too
         self.step = ""
         return stdin, stdout, stderr
+
+    def _open_log_folder(self) -> Optional[int]:
+        """Open the folder of the logs, which is made if it is missing; RecordError if not ours."""
+        path = os.path.dirname(self.stdout.log_path)
+        try:
+            return system.open_log_folder(path)
+        except FileNotFoundError:
+            open_private_folder(path, self.run_dir).close()
+            return system.open_log_folder(path)
 
     def _open_outputs(self, stderr_path: str, folder: Optional[int]) -> Tuple[int, int]:
         unit = self.task.unit
@@ -256,7 +273,12 @@ class AttemptFiles:
     def open_error_log(self) -> int:
         """Open the stderr log (or the common one), for output that is not the unit's own."""
         stream = self.stderr or self.stdout
-        return system.open_log(stream.log_path)
+        folder = self._open_log_folder()
+        try:
+            return system.open_log(stream.log_path, folder)
+        finally:
+            if folder is not None:
+                os.close(folder)
 
     def _write_unit_file(self, env: Dict[str, str]) -> None:
         self.step = "unit file"

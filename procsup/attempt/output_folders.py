@@ -20,6 +20,8 @@ def check_run_directory(spec: RunSpec) -> List[str]:
     probe = make_temporary_name()
     try:
         with Folder.open(spec.directory) as folder:
+            if not folder.is_ours():  # it has been exchanged since the sitting opened it
+                raise PermissionError(errno.EPERM, "it belongs to another user")
             fd = folder.create(probe)
             try:
                 os.write(fd, b"\0" * 4096)

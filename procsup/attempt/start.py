@@ -69,7 +69,7 @@ class Starter:
     def start_beside(self, attempt: Launched, argv: Tuple[str, ...]) -> system.Child:
         """Start a command that belongs to a living attempt; its output goes to the stderr log.
 
-        OSError, ValueError or TypeError if it cannot be started.
+        OSError, ValueError or TypeError if it cannot be started, RecordError as `start`.
         """
         child, files = attempt
         task = files.task

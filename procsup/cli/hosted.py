@@ -65,4 +65,4 @@ def _announce_ready(opening: Opening) -> None:
     """Announce that the lock is held and old manifests are withdrawn: the starter may continue."""
     where = opening.directory
     ready = {"id": opening.run_id, "directory": where, "sitting": opening.sitting}
-    announce(ready, str(RunDir(where).supervisor_log))
+    announce(ready, str(RunDir(where).supervisor_log), dir_fd=opening.folder.fd)

@@ -35,13 +35,14 @@ def start_detached(
     return Announcing(child, lines, called_off, relay=relay, cancel=child.terminate)
 
 
-def announce(ready: Mapping[str, Any], log_path: str) -> None:
+def announce(ready: Mapping[str, Any], log_path: str, *, dir_fd: Optional[int] = None) -> None:
     """Announce that this detached process is ready, then `release_streams` to this log.
 
+    The log is opened in the folder `dir_fd`, if that is given, whatever its path leads to by then.
     RecordError, before the announcement, if the log cannot be written or was tampered with.
     """
     is_heard = _is_open(1)  # if it is closed, the log gets its number
-    log = _open_log(log_path)
+    log = _open_log(log_path, dir_fd)
     line = json.dumps({boot.READY: True, **ready}, separators=(",", ":")) + "\n"
     try:
         if is_heard:
@@ -70,8 +71,8 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _open_log(path: str) -> int:
+def _open_log(path: str, dir_fd: Optional[int]) -> int:
     try:
-        return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, dir_fd=dir_fd)
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error

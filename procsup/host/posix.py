@@ -246,15 +246,11 @@ def open_source(path: str) -> int:
 
 
 def open_log_folder(path: str) -> int:
-    """Open a folder of logs, which is made if it is missing; OSError if it is a link, or not ours.
+    """Open a folder of logs; OSError if it is missing, is a link, or is not ours.
 
     It is checked again here: it may have been exchanged since the run directory was checked.
     """
-    try:
-        fd = os.open(path, _LOG_FOLDER)
-    except FileNotFoundError:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        fd = os.open(path, _LOG_FOLDER)
+    fd = os.open(path, _LOG_FOLDER)
     try:
         status = os.fstat(fd)
         # A file system may map user ids: then the owner of a new file shows our own id there.

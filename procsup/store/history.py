@@ -5,6 +5,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from procsup.core.making import Place, parse_parameters
 from procsup.core.replay import History
+from procsup.host.opened import Folder
 from procsup.store.place import find_folder_now
 from procsup.store.reader import ReadJournal, read_journal, read_plans
 from procsup.store.rundir import RunDir
@@ -18,14 +19,16 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
     return history
 
 
-def find_places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
+def find_places_before(
+    rundir: RunDir, ended: Mapping[str, int], folder: Optional[Folder]
+) -> Dict[str, Place]:
     """Return where the arguments and parameters are recorded with which each unit ended.
 
-    `ended` has the number of the end's record. Units planned by an older procsup, which did not
-    record their arguments and parameters, are left out.
+    `ended` has the number of the end's record; `folder` is the run directory, if it is open. Units
+    planned by an older procsup, which did not record their arguments and parameters, are left out.
     """
     found: Dict[str, Place] = {}
-    for seq, plan in read_plans(rundir.journal):
+    for seq, plan in read_plans(rundir.journal, folder=folder):
         made = plan.made
         if made is None:
             continue

@@ -93,9 +93,7 @@ class ReadJournal:
         self.finished = True
 
     def _open(self) -> BinaryIO:
-        if self._folder is None:
-            return open_record(self.path)
-        return self._folder.record(os.path.basename(self.path))
+        return _open(self.path, self._folder)
 
     def read(self) -> "ReadJournal":
         """Read it to its end, so that the attributes are valid, unless that was done."""
@@ -304,16 +302,21 @@ def read_begins(path: AnyPath) -> Iterator[Begin]:
     return (record for _, record in _read_type(path, b"begin") if isinstance(record, Begin))
 
 
-def read_plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
-    """Return the plans of all sittings with their record numbers, in order; decode nothing else."""
-    for seq, record in _read_type(path, b"planned"):
+def read_plans(path: AnyPath, *, folder: Optional[Folder] = None) -> Iterator[Tuple[int, Planned]]:
+    """Return the plans of all sittings with their record numbers, in order; decode nothing else.
+
+    `folder` as for `read_journal`.
+    """
+    for seq, record in _read_type(path, b"planned", folder):
         if isinstance(record, Planned):
             yield seq, record
 
 
-def _read_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
+def _read_type(
+    path: AnyPath, tag: bytes, folder: Optional[Folder] = None
+) -> Iterator[Tuple[int, Record]]:
     try:
-        file = open_record(path)
+        file = _open(path, folder)
     except MISSING:
         return
     start = b'{"t":"%s"' % tag
@@ -325,6 +328,10 @@ def _read_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
                 yield decode_line(line[:-1])
             except BadLine:
                 continue
+
+
+def _open(path: AnyPath, folder: Optional[Folder]) -> BinaryIO:
+    return open_record(path) if folder is None else folder.record(os.path.basename(path))
 
 
 @seam("read lines")

@@ -30,6 +30,7 @@ from procsup.core.versions import Version
 from procsup.errors import ProcsupError, RunFileError
 from procsup.host import readings
 from procsup.host.nested import read_granted_cpus
+from procsup.host.opened import Folder
 from procsup.paths.identity import Contents
 from procsup.runfile.load import LoadedRun
 from procsup.runfile.plan import LoadedPlan
@@ -47,7 +48,8 @@ class Expander:
     `expand_early` is called before the loop begins, `expand_late` and `weigh_again` on one side
     thread; the history is only read. With `touch` false nothing is written, with `asking` false no
     interpreter is started. `wanted` are ids of units whose changes are always described. `live`:
-    another supervisor runs the attempts without an end now.
+    another supervisor runs the attempts without an end now. `folder` is the run directory, if a
+    sitting has it open.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Expander:
         history: History,
         environment: Mapping[str, str],
         *,
+        folder: Optional[Folder] = None,
         live: bool = False,
         touch: bool = True,
         asking: bool = True,
@@ -67,6 +70,7 @@ class Expander:
         self._capacity: Capacity = asked.capacity
         self._history = history
         self._environment = environment
+        self._folder = folder
         self._fresh = asked.request.fresh
         self._live = live
         self._touch = touch
@@ -240,7 +244,7 @@ class Expander:
         if not changed:
             return standings
         ended = {unit.id: self._history.units[unit.id].ended_seq for unit in changed}
-        places = find_places_before(RunDir(self._spec.directory), ended)
+        places = find_places_before(RunDir(self._spec.directory), ended, self._folder)
         kinds = find_kinds_of_change(places, changed, self._spec.folder)
         told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
         for number, unit in enumerate(changed):

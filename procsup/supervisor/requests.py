@@ -15,6 +15,7 @@ from procsup.core.spec import RunSpec
 from procsup.host.logfiles import LogPlaces
 
 if TYPE_CHECKING:
+    from procsup.host.opened import Folder
     from procsup.host.parent_watch import ParentWatch
     from procsup.runfile.plan import PlanText
 
@@ -98,11 +99,15 @@ class HostedRequest(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """A sitting that holds its lock and has withdrawn outdated manifests; no unit started yet."""
+    """A sitting that holds its lock and has withdrawn outdated manifests; no unit started yet.
+
+    `folder` is the open run directory.
+    """
 
     spec: RunSpec
     run_id: str
     sitting: int
+    folder: "Folder"
     log_places: LogPlaces
     first_line: str
     notes: List[str]

@@ -5,7 +5,7 @@ import sys
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import Callable, Collection, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -157,7 +157,7 @@ def bring_to_completion(
         lost = make_lost_ends(held.past.history, time.time())
         held.past.extend([held.begin, *lost], base)
         asked.weigh_words(held.past.history)
-        expander = Expander(asked, held.past.history, os.environ)
+        expander = Expander(asked, held.past.history, os.environ, folder=held.sitting.folder)
         early = expander.expand_early(asked.units)
         opening = _make_opening(asked, held, plan, early)
         plan_file = _keep_plan(stack, asked, held, expander)
@@ -199,7 +199,7 @@ def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool
     asked.weigh_words(past.history)
     owner = read_owner(RunDir(asked.spec.directory))
     live = owner if owner is not None and is_live(RunDir(asked.spec.directory), owner) else None
-    how = {"live": live is not None, "touch": False, "asking": not static}
+    how: Dict[str, Any] = {"live": live is not None, "touch": False, "asking": not static}
     expander = Expander(asked, past.history, os.environ, wanted=wanted, **how)
     selector = asked.only
     foreseen = rehearse(
@@ -361,6 +361,7 @@ def _make_opening(
         asked.spec,
         held.begin.run_id,
         held.begin.sitting,
+        held.sitting.folder,
         held.sitting.log_places,
         format_first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
         lines,

@@ -2,17 +2,20 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Dict
 
 import pytest
 
 from procsup.attempt.outputs import name_temporary_output
 from procsup.attempt.private_files import Scratch
 from procsup.attempt.start import Starter
-from procsup.core.outcome import AttemptId, Exited
+from procsup.core.outcome import AttemptId, Exited, NotStarted
 from procsup.core.spec import OutputSpec
 from procsup.errors import RecordError
 from procsup.host import system
@@ -83,9 +86,43 @@ def test_a_start_that_failed_removes_nothing_through_a_link(
     assert (elsewhere / log.name).read_text() == "theirs"
 
 
+@posix_only
+@pytest.mark.parametrize("kind", ["link", pytest.param("foreign", marks=root_only)])
+@pytest.mark.parametrize("streams", [{}, {"stdout": "out.txt"}, {"stderr": "err.txt"}])
+def test_no_folder_of_logs_is_made_in_what_has_the_place_of_the_run_directory(
+    tmp_path: Path, kind: str, streams: Dict[str, str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    files = {name: str(tmp_path / file) for name, file in streams.items()}
+    with Bench(tmp_path) as bench:
+        bench.run_dir.rename(tmp_path / "before")
+        if kind == "link":
+            bench.run_dir.symlink_to(other)
+        else:
+            other.rename(bench.run_dir)
+            give(bench.run_dir, EVE)
+        with suppress(RecordError):
+            attempt = bench.misbehave("u", "exit_with", "0", **files)
+            assert isinstance(bench.wait_for(attempt).exit, NotStarted)
+
+    assert list(bench.run_dir.iterdir()) == []
+
+
+def test_a_folder_of_logs_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        bench.wait_for(bench.misbehave("u", "exit_with", "0"))
+        log = Path(bench.log_paths(AttemptId("v", 1), "s")[0])
+        shutil.rmtree(log.parent)
+        ended = bench.wait_for(bench.misbehave("v", "exit_with", "0"))
+
+    assert ended.exit == Exited(0)
+    assert log.exists()
+
+
 @pytest.mark.survives("F19")
 def test_a_log_that_is_cut_under_its_writer_goes_on_without_a_hole(tmp_path: Path) -> None:
-    path = str(tmp_path / "logs" / "s" / "u.1.out")
+    path = str(tmp_path / "u.1.out")
     log = system.open_log(path)
     try:
         os.write(log, b"before\n")

@@ -13,6 +13,7 @@ from procsup.attempt import preflight as module_under_test
 from procsup.attempt.preflight import find_unit_program, preflight
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.host import readings
+from tests.support.users import EVE, give, root_only
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="no permission bits there")
 not_root = pytest.mark.skipif(
@@ -515,6 +516,16 @@ def test_a_file_in_the_place_of_an_output_folder_is_a_problem(tmp_path, plan):
 
 
 @posix_only
+@root_only
+def test_nothing_is_written_to_another_user_s_folder_that_has_the_run_directory_s_place(
+    tmp_path, plan
+):
+    plan.add()
+    give(tmp_path / "run", EVE)
+
+    assert "run cannot be written: it belongs to another user; " in plan.problem()
+
+
 @not_root
 def test_an_output_folder_must_be_writable(tmp_path, plan):
     (tmp_path / "a").mkdir(mode=0o500)

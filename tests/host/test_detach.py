@@ -7,6 +7,7 @@ import pytest
 
 from procsup.errors import RecordError
 from procsup.host import boot, detach, guard
+from procsup.host.opened import Folder
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="pipes as signals of an end")
 
@@ -167,6 +168,21 @@ def test_a_log_that_was_planted_is_refused_before_anything_is_told(tmp_path, cap
 
     assert victim.read_text() == "kept"
     assert capfd.readouterr().out == ""
+
+
+@posix_only
+def test_the_log_is_made_in_the_open_folder_whatever_has_its_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(detach, "release_streams", os.close)
+    run, victim = tmp_path / "run", tmp_path / "victim"
+    run.mkdir()
+    victim.mkdir()
+    with Folder.open(run) as folder:
+        run.rename(tmp_path / "before")
+        run.symlink_to(victim)
+        detach.announce({}, str(run / "log"), dir_fd=folder.fd)
+
+    assert list(victim.iterdir()) == []
+    assert (tmp_path / "before" / "log").exists()
 
 
 def test_a_log_that_cannot_be_made_is_named(tmp_path, capfd):

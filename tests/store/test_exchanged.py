@@ -6,11 +6,13 @@ from contextlib import suppress
 
 import pytest
 
+from procsup.core.records import MadeColumns, Planned
 from procsup.core.rooted import HOME
 from procsup.errors import RecordError
 from procsup.store import unit_lines
 from procsup.store.control import ControlInbox
 from procsup.store.copies import is_original
+from procsup.store.history import find_places_before
 from procsup.store.rundir import RunDir
 from procsup.store.shared_lock import hold_shared_lock
 from tests.support.sittings import Supervised, result
@@ -126,3 +128,22 @@ def test_before_whatever_call_it_is_exchanged_nothing_is_written_elsewhere(
 
     assert said[-1] == "done"
     assert "noticed" in said
+
+
+def plan_one(played, unit):
+    """Write the plan of a sitting, with one unit and its command."""
+    return played.write(Planned("s", [unit], made=MadeColumns([["x"]], {"n": ["1"]}, {})))
+
+
+@posix
+def test_plans_of_an_open_run_are_not_read_in_what_has_its_place(tmp_path):
+    here, other = (Supervised(tmp_path / name).begin() for name in ("here", "other"))
+    plan_one(here, "s/ours")
+    plan_one(other, "s/theirs").leave()
+    here.rundir.path.rename(tmp_path / "before")
+    other.rundir.path.rename(here.rundir.path)
+    found = find_places_before(here.rundir, {"s/ours": 100, "s/theirs": 100}, here.sitting.folder)
+    with suppress(RecordError):
+        here.leave()
+
+    assert list(found) == ["s/ours"]
