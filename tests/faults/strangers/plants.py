@@ -34,16 +34,24 @@ def is_root() -> bool:
 
 
 def plant(kind: str, place: Place) -> None:
-    """Move what is there away, and put something else in its place."""
+    """Move what is there away, and put something else in its place.
+
+    That is made elsewhere: procsup's other threads and its units never see a part of it, and
+    nothing of it as ours.
+    """
     os.makedirs(os.path.dirname(place.path), exist_ok=True)
     if kind in MOUNTS:
         MOUNTS[kind](place)
         return
+    made = os.path.join(f"{place.park}.made", os.path.basename(place.path))
+    remove(os.path.dirname(made))
+    os.mkdir(os.path.dirname(made))
+    PLANTS[kind](place._replace(path=made))
+    if is_root() and kind != "hard link":
+        give(made)
     if os.path.lexists(place.path):
         os.rename(place.path, place.park)
-    PLANTS[kind](place)
-    if is_root() and kind != "hard link":
-        give(place.path)
+    os.rename(made, place.path)
 
 
 def take_away(kind: str, place: Place) -> None:
@@ -131,7 +139,7 @@ def _folder_link(place: Place) -> None:
 
 
 def _loop(place: Place) -> None:
-    os.symlink(place.path, place.path)
+    os.symlink(os.path.basename(place.path), place.path)
 
 
 def _hard_link(place: Place) -> None:
