@@ -155,6 +155,10 @@ class Publisher(Protocol):
 class Watcher(Protocol):
     """A watcher of the run's events; its failures never reach the run."""
 
+    def note_start(self, order: Start) -> None:
+        """An attempt is started; units of a stage begin in the order of its plan."""
+        ...
+
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""
         ...

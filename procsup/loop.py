@@ -81,6 +81,7 @@ def _find_earlier(one: Optional[float], other: Optional[float]) -> Optional[floa
 
 def _start(order: Start, _plan: Plan, world: World) -> None:
     world.engine.start(order)
+    world.watcher.note_start(order)
 
 
 def _stop(order: Stop, _plan: Plan, world: World) -> None:

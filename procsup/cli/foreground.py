@@ -14,7 +14,7 @@ from procsup.host.signals import BROKEN_PIPE, die_by
 from procsup.supervisor.requests import Display, Ending, Opening, Request
 
 if TYPE_CHECKING:  # only `procsup map` uses it
-    from procsup.console.grouped import GroupedOutput
+    from procsup.console.unit_output import UnitOutput
     from procsup.interfaces import Watcher
 
 
@@ -23,17 +23,18 @@ def bring_to_completion(
     display: Display,
     *,
     on_ready: Optional[Callable[[Opening], None]] = None,
-    printers: Optional[Callable[[Opening], "GroupedOutput"]] = None,
+    printers: Optional[Callable[[Opening], "UnitOutput"]] = None,
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
 
-    `printers` makes the watchers that print the output of units instead of a display of the run.
+    `printers` makes the watchers that print the output of units and tell who failed, in place of a
+    display of the run.
     """
     from procsup.supervisor import session
 
     begun = time.monotonic()
     openings: List[Opening] = []
-    printing: List[GroupedOutput] = []
+    printing: List[UnitOutput] = []
 
     def open_watcher(opening: Opening) -> "Watcher":
         openings.append(opening)
@@ -49,7 +50,8 @@ def bring_to_completion(
     code = _exit_code(ending)
     for printer in printing:
         code = _finish_output(printer, code)
-    end = _End(request, openings[0], ending, time.monotonic() - begun)
+    took_s = time.monotonic() - begun
+    end = _End(request, openings[0], ending, took_s, are_failures_told=printers is not None)
     code = _tell_end(end, display, code)
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
@@ -66,6 +68,7 @@ class _End(NamedTuple):
     opening: Opening
     ending: Ending
     took_s: float
+    are_failures_told: bool  # each when its unit had ended
 
 
 def _tell_end(end: _End, display: Display, code: int) -> int:
@@ -88,7 +91,7 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
     return code
 
 
-def _finish_output(printer: "GroupedOutput", code: int) -> int:
+def _finish_output(printer: "UnitOutput", code: int) -> int:
     """Wait until the output of units is printed; die by SIGPIPE if it has no reader any more."""
     printer.finish()
     if printer.gone:
@@ -127,7 +130,8 @@ def _format_last_words(end: _End) -> List[str]:
     path = ending.manifest_path
     shown = ending._replace(manifest_path=None if path is None else shorten_to_here(path))
     commands = Commands(_format_again(end.request, end.opening), name_run(ending.directory))
-    return format_ending(end.opening.spec.name, shown, end.took_s, commands)
+    told = end.are_failures_told
+    return format_ending(end.opening.spec.name, shown, end.took_s, commands, list_failures=not told)
 
 
 def _format_again(request: Request, opening: Opening) -> str:

@@ -1,7 +1,7 @@
 """`procsup map`: one child per input, as with xargs and GNU Parallel."""
 
 import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import click
 
@@ -9,9 +9,9 @@ from procsup.cli.foreground import bring_to_completion
 from procsup.cli.map_again import Line, find_before
 from procsup.cli.map_inputs import STDIN, Origin, find_glob, open_inputs, split
 from procsup.cli.map_job import Job, MapOptions, make_job
+from procsup.cli.map_output import choose_printer
 from procsup.cli.map_run_file import format_run_file
 from procsup.cli.options import add_json, exit_codes
-from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import write_stdout
 from procsup.host.folders import get_current_folder
 from procsup.host.names import find_program
@@ -23,9 +23,7 @@ from procsup.runfile.plan import (
     encode,
 )
 from procsup.runfile.units.tables import Names
-from procsup.store.control import ask
-from procsup.store.rundir import RunDir
-from procsup.supervisor.requests import Display, Opening, Request
+from procsup.supervisor.requests import Display, Request
 
 _STAGE = "map"
 
@@ -119,6 +117,10 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 @click.option("--resume", is_flag=True, help="Take up the last unnamed run of this line.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
 @click.option("--keep-order", "-k", is_flag=True, help="Pass on output in the order of inputs.")
+@click.option("--line-buffer", "--lb", is_flag=True, help="Pass on whole lines as they come.")
+@click.option("--tag", is_flag=True, help="The unit's inputs and a tab before each line.")
+@click.option("--no-output", is_flag=True, help="Pass on no output: it is in the logs.")
+@click.option("--bar", is_flag=True, help="A bar on stderr, even if that is no terminal.")
 @click.option("--timeout", metavar="TIME", help="Wall time of a unit, such as 90s or 10m.")
 @click.option("--retries", type=click.IntRange(min=1), help="Tries of a unit, in all.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; start nothing.")
@@ -167,10 +169,9 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
 
 
 def _run(options: MapOptions, job: Job, line: Line) -> int:
-    names, order, lines = Names(), {}, []
-    for place, values in enumerate(job.units):
+    names, lines = Names(), []
+    for values in job.units:
         own = names.of(" ".join(values.label))
-        order[f"{_STAGE}/{own}"] = place
         lines.append(encode({**job.make_table(values), "id": own}))
     named = options.name is not None
     before = find_before(options, line)
@@ -186,15 +187,4 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
         goes_on=named or before is not None,
     )
     display = Display("none", options.quiet, options.as_json)
-    printers = None if options.as_json else _make_printer(order if options.keep_order else None)
-    return bring_to_completion(request, display, printers=printers)
-
-
-def _make_printer(order: Optional[Dict[str, int]]) -> Any:
-    def make_printer(opening: Opening) -> GroupedOutput:
-        def stop() -> None:
-            ask(RunDir(opening.directory), "stop", None)
-
-        return GroupedOutput(opening.log_places, stop, order=order)
-
-    return make_printer
+    return bring_to_completion(request, display, printers=choose_printer(options))

@@ -38,6 +38,10 @@ class MapOptions(NamedTuple):
     name: Optional[str]
     directory: Optional[str]
     keep_order: bool
+    line_buffer: bool
+    tag: bool
+    no_output: bool
+    bar: bool
     timeout: Optional[str]
     retries: Optional[int]
     shell: bool

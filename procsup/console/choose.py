@@ -5,7 +5,7 @@ import sys
 
 from procsup.console.plain import PlainWatcher
 from procsup.console.terminal import is_terminal
-from procsup.core.events import Settled
+from procsup.core.events import Settled, Start
 from procsup.core.plan.summary import Summary
 from procsup.interfaces import Watcher
 
@@ -16,7 +16,7 @@ def make_watcher(progress: str, summary: Summary) -> Watcher:
     """Return the watcher for a word of `PROGRESS`; ``auto`` draws bars on a capable terminal."""
     if progress == "none":
         return NullWatcher()
-    if progress == "bar" or (progress == "auto" and _can_draw()):
+    if progress == "bar" or (progress == "auto" and can_draw()):
         from procsup.console.bar import BarWatcher
 
         return BarWatcher(summary)
@@ -24,12 +24,16 @@ def make_watcher(progress: str, summary: Summary) -> Watcher:
     return PlainWatcher(summary)
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Whether stderr is a terminal on which lines can be drawn again."""
     return is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
 
 class NullWatcher:
     """Shows nothing: for `--progress none`."""
+
+    def note_start(self, order: Start) -> None:
+        """Do nothing."""
 
     def note_end(self, order: Settled) -> None:
         """Do nothing."""

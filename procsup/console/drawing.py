@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from procsup.console.eta import Eta
+from procsup.console.slowest import Lasting
 from procsup.core.plan.summary import StageTally, Summary
 from procsup.core.quantities import show_duration
 from procsup.core.text import make_visible
@@ -26,21 +27,59 @@ class _SteadyConsole(Console):
 
 
 class Drawing:
-    """A live table of bars at the bottom, failures scrolling above it."""
+    """A live table of bars at the bottom, failures scrolling above it.
 
-    def __init__(self, stream: IO[str]) -> None:
-        console = _SteadyConsole(file=stream, highlight=False, markup=False, emoji=False)
+    Unless it `stays`, nothing of it is left after the last update. `forced`: it is drawn although
+    the stream is no terminal. `begun` is the monotonic time of the run's begin, now by default.
+    """
+
+    def __init__(
+        self,
+        stream: IO[str],
+        *,
+        stays: bool = True,
+        forced: bool = False,
+        begun: Optional[float] = None,
+    ) -> None:
+        console = _SteadyConsole(
+            file=stream,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            force_terminal=True if forced else None,
+        )
         self._console = console
         self._live = Live(
             console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
+        self._stays = stays
+        self._ended = False
         self._etas: Dict[str, Eta] = {}
-        self._begun = time.monotonic()
+        self._all = Eta()
+        self._begun = time.monotonic() if begun is None else begun
+        self._table: Optional[Group] = None
         self._seen: Optional[Tuple[object, ...]] = None
         self._drawn = 0.0
         self._live.start()
 
-    def update(self, summary: Summary, failures: Sequence[str], *, last: bool) -> None:
+    def hide(self) -> None:
+        """Take it off the screen; the cursor is where it began."""
+        if not self._ended:
+            self._live.update(Group(), refresh=True)
+
+    def show_again(self) -> None:
+        """Draw it as it was."""
+        if not self._ended and self._table is not None:
+            self._live.update(self._table, refresh=True)
+
+    def update(
+        self,
+        summary: Summary,
+        failures: Sequence[str],
+        *,
+        last: bool,
+        slowest: Lasting = Lasting(),  # noqa: B008 - it is immutable
+    ) -> None:
         """Print the failures, and redraw if a number changed or a second has passed."""
         now = time.monotonic()
         for line in failures:
@@ -48,18 +87,31 @@ class Drawing:
         state = _name_state(summary)
         if last or failures or state != self._seen or now - self._drawn >= HEARTBEAT_S:
             self._seen, self._drawn = state, now
-            self._live.update(self._make_table(summary, now), refresh=True)
-        if last:
+            self._table = self._make_table(summary, now, slowest)
+            self._live.update(self._table, refresh=True)
+        if last and self._stays:
             self._live.stop()
+        elif last:
+            self.hide()
+        self._ended = last
 
-    def _make_table(self, summary: Summary, now: float) -> Group:
+    def _make_table(self, summary: Summary, now: float, slowest: Lasting) -> Group:
         table = Table.grid(padding=(0, 1))
         for name, stage in _select_shown(summary):
             table.add_row(*self._make_row(name, stage, now))
-        elapsed = f"{show_duration(now - self._begun)} elapsed, {summary.running} running"
+        if self._table is None:
+            self._all.sample(self._begun, sum(stage.kept for stage in summary.stages.values()))
+        self._all.sample(now, sum(stage.done for stage in summary.stages.values()))
+        rate = self._all.compute_rate(now)
+        words = [f"{show_duration(now - self._begun)} elapsed", f"{summary.running} running"]
+        words += [] if rate is None else [_format_rate(rate)]
+        if slowest.unit:
+            name = make_visible(slowest.unit)
+            words.append(f"slowest {show_duration(slowest.took_s)}: {name}")
+        line = ", ".join(words)
         if summary.ending:
-            elapsed += f"; {summary.ending.word}"
-        return Group(table, Text(elapsed, style="dim"))
+            line = f"{summary.ending.word}; {line}"
+        return Group(table, Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
 
     def _make_row(self, name: str, stage: StageTally, now: float) -> List[Union[Text, ProgressBar]]:
         eta = self._etas.setdefault(name, Eta())
@@ -81,6 +133,12 @@ class Drawing:
             Text(", ".join(words), style="red" if stage.unsuccessful else ""),
             Text(ahead, style="cyan"),
         ]
+
+
+def _format_rate(per_second: float) -> str:
+    if per_second >= 0.95:
+        return f"{per_second:.1f}/s" if per_second < 9.95 else f"{per_second:.0f}/s"
+    return f"{per_second * 60:.1f}/min"
 
 
 def _format_eta(eta: Eta, stage: StageTally, now: float) -> str:

@@ -23,6 +23,13 @@ class Eta:
         while len(self._samples) > 2 and now - self._samples[1][0] > WINDOW_S:
             self._samples.popleft()
 
+    def compute_rate(self, now: float) -> Optional[float]:
+        """Return how many units end in a second; None if none has ended yet."""
+        (first, done_first), (_, done_last) = self._samples[0], self._samples[-1]
+        if done_last <= done_first or now <= first:
+            return None
+        return (done_last - done_first) / (now - first)
+
     def estimate_remaining_s(self, now: float, left: int) -> Optional[float]:
         """Return the seconds that `left` units may take; None if there is no estimate yet.
 

@@ -5,7 +5,7 @@ from typing import IO, List, Optional, Union
 from procsup.console.lines import Remarks, format_unit_line, is_worth_a_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import open_direct_stderr
-from procsup.core.events import Settled
+from procsup.core.events import Settled, Start
 from procsup.core.plan.summary import Summary
 from procsup.core.text import count_noun
 
@@ -23,6 +23,9 @@ class PlainWatcher:
         self._count = 0
         self._turn: List[Union[Settled, str]] = []  # the items of this turn of the loop
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
+
+    def note_start(self, order: Start) -> None:
+        """Show nothing: a line tells of an end."""
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: show it at the end of this turn."""

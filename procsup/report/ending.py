@@ -24,7 +24,9 @@ class Commands(NamedTuple):
     name: str  # the argument of `procsup logs` and `procsup retry`
 
 
-def format_ending(name: str, ending: Ending, took_s: float, commands: Commands) -> List[str]:
+def format_ending(
+    name: str, ending: Ending, took_s: float, commands: Commands, *, list_failures: bool = True
+) -> List[str]:
     """Return the report, line by line."""
     lines = ["", _format_headline(name, ending, took_s)]
     stages = list(ending.summary.stages.values())
@@ -36,7 +38,7 @@ def format_ending(name: str, ending: Ending, took_s: float, commands: Commands) 
         *format_stage_leftovers(stages),
     )
     lines += [f"  {line}" for line in said]
-    if ending.failures:
+    if ending.failures and list_failures:
         lines += ["", f"{_count_failures(ending, commands)}:"]
         lines += format_failures(ending.failures, ending.failed_total, ending.log_places)
         lines.append("")

@@ -2,7 +2,7 @@
 
 from typing import Callable, List, Optional, Set
 
-from procsup.core.events import Settled
+from procsup.core.events import Settled, Start
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.interfaces import Watcher
@@ -28,6 +28,10 @@ class Observers:
     def failed_total(self) -> int:
         """How many units failed themselves."""
         return len(self._failed)
+
+    def note_start(self, order: Start) -> None:
+        """An attempt is started."""
+        self._call_guarded(lambda: self._watcher.note_start(order))
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""

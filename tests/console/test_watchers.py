@@ -238,7 +238,7 @@ def test_bars_pass_failures_on_and_leave_successes_to_the_numbers():
     drawn = []
 
     class Drawing:
-        def update(self, numbers, lines, last):
+        def update(self, numbers, lines, last, slowest):
             drawn.append((list(lines), last))
 
     watcher = BarWatcher(summary(), io.StringIO())

@@ -36,6 +36,9 @@ class Watcher:
         self.slow_is_over = threading.Event()
         self.running = 0
 
+    def note_start(self, order):
+        pass
+
     def note_end(self, order):
         self.settled_units[order.end.unit] = order.end.verdict.value
         if order.end.unit == "slow":

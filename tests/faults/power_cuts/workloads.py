@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from unittest import mock
 
-from procsup.core.events import Settled
+from procsup.core.events import Settled, Start
 from procsup.engines.local import LocalEngine
 from procsup.errors import RecordError
 from procsup.store.manifest import ManifestPublisher
@@ -103,6 +103,9 @@ class Watcher:
     def __init__(self, note: Callable[..., None], on_settled: Callable[[int], None]) -> None:
         self._note, self._on_settled = note, on_settled
         self._count = 0
+
+    def note_start(self, order: Start) -> None:
+        """Say nothing."""
 
     def note_end(self, order: Settled) -> None:
         """An end was told."""

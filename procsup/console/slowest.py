@@ -1,0 +1,39 @@
+"""Finds the unit that takes longest, of those that run and those that have ended."""
+
+import time
+from typing import Dict, NamedTuple
+
+from procsup.core.events import Settled, Start
+
+
+class Lasting(NamedTuple):
+    """A unit, and how long its attempt lasts or lasted; no name if there is none."""
+
+    unit: str = ""
+    took_s: float = 0.0
+
+
+class Slowest:
+    """Is told of starts and ends by the loop; another thread may ask."""
+
+    def __init__(self) -> None:
+        self._begun: Dict[str, float] = {}  # live units, the oldest first
+        self._ended = Lasting()
+
+    def note_start(self, order: Start) -> None:
+        """An attempt is started."""
+        self._begun.pop(order.attempt.unit, None)
+        self._begun[order.attempt.unit] = time.monotonic()
+
+    def note_end(self, order: Settled) -> None:
+        """An attempt has ended."""
+        end = order.end
+        self._begun.pop(end.unit, None)
+        if end.wall_s is not None and not order.kept and end.wall_s > self._ended.took_s:
+            self._ended = Lasting(end.unit, end.wall_s)
+
+    def find(self) -> Lasting:
+        """Return the slowest one so far."""
+        now = time.monotonic()
+        live = [Lasting(unit, now - begun) for unit, begun in list(self._begun.items())]
+        return max([self._ended, *live[:1]], key=lambda one: one.took_s)
