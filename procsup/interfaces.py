@@ -7,6 +7,7 @@ from procsup.core.events import (
     Fact,
     Publish,
     Settled,
+    Spill,
     Start,
     Stop,
     UnitResult,
@@ -131,6 +132,10 @@ class Publisher(Protocol):
         """
         ...
 
+    def spill(self, order: Spill) -> None:
+        """Hold results on disk until their manifest is written."""
+        ...
+
     def publish(
         self,
         order: Publish,
@@ -138,6 +143,8 @@ class Publisher(Protocol):
         results: Iterator[UnitResult],
     ) -> None:
         """Write the manifest and the stamp of a stage or of the run, then wake its waiters.
+
+        What was spilled before is in it, too.
 
         Answered by one `Published`, when they are durable. `counts` are those of the stage, or of
         all stages; the side thread iterates over `results`.

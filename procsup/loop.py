@@ -9,6 +9,7 @@ from procsup.core.events import (
     Order,
     Publish,
     Settled,
+    Spill,
     Start,
     Stop,
     Weigh,
@@ -110,6 +111,10 @@ def _publish(order: Publish, plan: Plan, world: World) -> None:
     world.publisher.publish(order, counts, plan.results(order.stage))
 
 
+def _spill(order: Spill, _plan: Plan, world: World) -> None:
+    world.publisher.spill(order)
+
+
 def _note_end(order: Settled, _plan: Plan, world: World) -> None:
     world.watcher.note_end(order)
 
@@ -131,5 +136,6 @@ _PERFORM: Dict[type, Callable[[Any, Plan, World], None]] = {
     Weigh: _weigh,
     Withdraw: _withdraw,
     Publish: _publish,
+    Spill: _spill,
     Settled: _note_end,
 }

@@ -1,7 +1,7 @@
 """`procsup map`: one child per input, as with xargs and GNU Parallel."""
 
 import os
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import click
 
@@ -15,14 +15,16 @@ from procsup.cli.options import add_json, exit_codes
 from procsup.console.terminal import write_stdout
 from procsup.host.folders import get_current_folder
 from procsup.host.names import find_program
+from procsup.host.threads import try_start_thread
 from procsup.runfile.plan import (
     KEEP_LAST,
     Head,
+    LineQueue,
     PlanText,
     check_name,
     encode,
+    end_line,
 )
-from procsup.runfile.units.tables import Names
 from procsup.supervisor.requests import Display, Request
 
 _STAGE = "map"
@@ -169,16 +171,12 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
 
 
 def _run(options: MapOptions, job: Job, line: Line) -> int:
-    names, lines = Names(), []
-    for values in job.units:
-        own = names.of(" ".join(values.label))
-        lines.append(encode({**job.make_table(values), "id": own}))
     named = options.name is not None
     before = find_before(options, line)
     name = options.name or before or line.make_name()
     program = {} if job.script is None else {"script": job.script}
     head = Head(name, get_current_folder(), _STAGE, options.make_settings(job.jobs), program, named)
-    plan, keep_last = PlanText(head, lines), None if named else KEEP_LAST
+    plan, keep_last = _make_plan(head, job), None if named else KEEP_LAST
     request = Request(
         directory=options.directory,
         fresh=options.fresh or not (named or before),
@@ -188,3 +186,24 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
     )
     display = Display("none", options.quiet, options.as_json)
     return bring_to_completion(request, display, printers=choose_printer(options))
+
+
+def _make_plan(head: Head, job: Job) -> PlanText:
+    """Return a plan that is whole, or one that grows if its inputs may come late or be many."""
+    lines = _make_lines(job)
+    rest = LineQueue(lines)
+
+    def read() -> None:
+        rest.fill()
+
+    if job.is_short or try_start_thread(read, "procsup-inputs") is None:
+        return PlanText(head, list(lines)[:-1])
+    return PlanText(head, [], rest)
+
+
+def _make_lines(job: Job) -> Iterator[bytes]:
+    count = 0
+    for table in job.make_tables():
+        yield encode(table)
+        count += 1
+    yield end_line(count)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import sys
 from typing import (
     BinaryIO,
@@ -29,6 +30,7 @@ from procsup.runfile.templates.template import Template
 
 _SEPARATORS = (":::", "::::", ":::+", "::::+")
 _CHUNK_BYTES = 1 << 16
+_SHORT_BYTES = 1 << 20
 STDIN = "-"
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -61,11 +63,15 @@ class Origin(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The inputs, combined; `names` of their columns, `width` if all have so many."""
+    """The inputs, combined; `names` of their columns, `width` if all have so many.
+
+    `is_short`: all are there already, and few. Others may come late, or never end.
+    """
 
     records: Iterator[Record]
     names: Dict[str, int]
     width: Optional[int]
+    is_short: bool
 
 
 def split(words: Sequence[str]) -> "tuple[List[str], List[Origin]]":
@@ -125,7 +131,18 @@ def open_inputs(origins: Sequence[Origin], shape: Shape) -> Inputs:
         width = None if width is None or own is None else width + own
         sources.append(Source(records, origin.is_linked))
     combined = core.link(sources) if shape.link else core.combine(sources)
-    return Inputs(_explain_each(combined), names, width)
+    return Inputs(_explain_each(combined), names, width, all(map(_is_short, origins)))
+
+
+def _is_short(origin: Origin) -> bool:
+    """Whether a source is words, or a file of modest size."""
+    if origin.path is None:
+        return True
+    try:
+        status = os.stat(0 if origin.path == STDIN else origin.path)
+    except OSError:
+        return True  # that is reported when it is read
+    return stat.S_ISREG(status.st_mode) and status.st_size <= _SHORT_BYTES
 
 
 def _explain(
@@ -139,13 +156,7 @@ def _explain(
 
 def _explain_each(records: Iterator[Record]) -> Iterator[Record]:
     try:
-        for number, record in enumerate(records, 1):
-            if any("\0" in text for text in record):
-                raise InputError(
-                    f"input {number} holds a NUL character, which no argument can hold:"
-                    " -0 reads inputs that end with NUL"
-                )
-            yield record
+        yield from records
     except InputError as error:
         raise UsageError(str(error)) from None
 

@@ -10,7 +10,7 @@ from procsup.cli.map_outputs import OutputsMaker
 from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
 from procsup.core.late import MARKS
 from procsup.core.quantities import count_jobs
-from procsup.core.text import make_harmless, quote_word
+from procsup.core.text import make_harmless, make_visible, quote_word
 from procsup.host.machine import make_capacity
 from procsup.host.names import find_script, get_argument_limits
 from procsup.host.shells import get_native_shell
@@ -26,9 +26,15 @@ from procsup.runfile.templates.oneliner import (
     read_words,
 )
 from procsup.runfile.templates.template import double_braces
-from procsup.runfile.units.command import count_argument_bytes
+from procsup.runfile.units.command import count_argument_bytes, explain_too_long
+from procsup.runfile.units.tables import shorten
 
 Maker = Union[ArgvMaker, ShellMaker, WholeMaker]
+
+_SURELY_FITS = 10_000  # characters of the inputs of one unit
+_NUL_PROBLEM = (
+    "its input holds a NUL character, which no argument can hold: -0 reads inputs that end with NUL"
+)
 
 
 class MapOptions(NamedTuple):
@@ -119,6 +125,7 @@ class Job(NamedTuple):
     names: Sequence[str]  # of columns
     script: Optional[str]
     jobs: Optional[int]
+    is_short: bool  # all inputs are there, and they are few
     outputs: Optional[OutputsMaker] = None
 
     def show(self, values: Values) -> str:
@@ -129,8 +136,23 @@ class Job(NamedTuple):
         argv = [*head, *self.maker.make(values)]
         return " ".join(quote_word(word.replace(MARKS["slot"], "{%}")) for word in argv)
 
-    def make_table(self, values: Values) -> Dict[str, Any]:
-        """Return a unit as a plan has it, without its id."""
+    def make_tables(self) -> Iterator[Dict[str, Any]]:
+        """Yield the units as a plan has them.
+
+        A unit whose inputs cannot be arguments has a shortened form, and says why (`unfit`).
+        """
+        limits = get_argument_limits()
+        for values in self.units:
+            problem = _NUL_PROBLEM if any("\0" in text for text in values.label) else ""
+            if not problem and sum(map(len, values.label)) > _SURELY_FITS:
+                problem = explain_too_long(self.maker.make(values), limits)
+            if problem:
+                label = tuple(map(_shorten, values.label))
+                values = values._replace(texts=label if values.texts else (), label=label)
+            table = {**self._make_table(values), "label": " ".join(values.label)}
+            yield {**table, "unfit": problem} if problem else table
+
+    def _make_table(self, values: Values) -> Dict[str, Any]:
         argv = self.maker.make(values)
         table: Dict[str, Any] = {"parameters": self._make_parameters(values)}
         if any("\0" in word for word in argv):
@@ -153,6 +175,10 @@ class Job(NamedTuple):
         return {"input": texts[0] if len(texts) == 1 else texts}
 
 
+def _shorten(text: str) -> str:
+    return shorten(make_visible(text), text)
+
+
 def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job:
     """Return the units; UsageError if a placeholder is wrong."""
     try:
@@ -165,15 +191,16 @@ def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job
         raise click.UsageError(text) from None
     cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
     jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
-    units = _make_units(_group(inputs, options, maker, jobs or cpus), options)
+    units: Iterable[Values] = _make_units(_group(inputs, options, maker, jobs or cpus), options)
     has_total = has_total or (outputs is not None and outputs.has_total)
     if has_total or jobs == 0:
         listed = list(units)
-        units = iter([one._replace(total=len(listed)) for one in listed])
+        units = [one._replace(total=len(listed)) for one in listed]
         jobs = max(len(listed), 1) if jobs == 0 else jobs
-    names = [name for name in inputs.names if is_parameter(name)]
-    names = names if len(names) == len(inputs.names) else []
-    return Job(maker, units, names, script, jobs, outputs)
+    own = [name for name in inputs.names if is_parameter(name)]
+    names = own if len(own) == len(inputs.names) else ()
+    is_short = inputs.is_short or isinstance(units, list)
+    return Job(maker, units, names, script, jobs, is_short, outputs)
 
 
 def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tuple[Maker, bool]:

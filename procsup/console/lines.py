@@ -31,9 +31,9 @@ def format_unit_line(end: End, position: str) -> str:
 
 
 def is_worth_a_line(order: Settled) -> bool:
-    """Whether to show an end: a unit that was kept or never tried is only counted."""
+    """Whether to show an end: a unit that was never tried is only counted."""
     end = order.end
-    return not order.kept and not (end.attempt == 0 and end.verdict in MAYBE_UNTRIED)
+    return not (end.attempt == 0 and end.verdict in MAYBE_UNTRIED)
 
 
 class Remarks:

@@ -29,8 +29,7 @@ class PlainWatcher:
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: show it at the end of this turn."""
-        if not order.kept:
-            self._turn.append(order)
+        self._turn.append(order)
 
     def show(self, summary: Summary) -> None:
         """Keep the summary for the totals; queue news of the run itself."""

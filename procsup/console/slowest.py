@@ -29,7 +29,7 @@ class Slowest:
         """An attempt has ended."""
         end = order.end
         self._begun.pop(end.unit, None)
-        if end.wall_s is not None and not order.kept and end.wall_s > self._ended.took_s:
+        if end.wall_s is not None and end.wall_s > self._ended.took_s:
             self._ended = Lasting(end.unit, end.wall_s)
 
     def find(self) -> Lasting:

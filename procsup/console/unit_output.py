@@ -111,8 +111,7 @@ class UnitOutput:
         """A unit's end is on disk: its output may be printed."""
         if self._bar is not None:
             self._bar.note_end(order)
-        if not order.kept:
-            self._news.put(order.end)
+        self._news.put(order.end)
 
     def show(self, summary: Summary) -> None:
         """Pass the numbers to the bar."""

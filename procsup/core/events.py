@@ -325,11 +325,19 @@ class Publish(Struct, frozen=True, tag=True):
     status: str
 
 
+class Spill(Struct, frozen=True, tag=True):
+    """Hold these results on disk until their manifest is written: the planner forgets the units.
+
+    It is done in one queue with `Publish`, and has no answer.
+    """
+
+    results: Tuple[UnitResult, ...]
+
+
 class Settled(Struct, frozen=True, tag=True):
     """The end of a unit is on disk: watchers may show it."""
 
     end: End
-    kept: bool = False
 
 
-Order = Union[Write, Start, Stop, Kill, Expand, Weigh, Withdraw, Publish, Settled]
+Order = Union[Write, Start, Stop, Kill, Expand, Weigh, Withdraw, Publish, Spill, Settled]

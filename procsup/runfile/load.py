@@ -96,6 +96,11 @@ class LoadedRun:
         for recipe in recipes:
             self._registry.add_looks(recipe, around.values)
 
+    @property
+    def unfit(self) -> Mapping[str, str]:
+        """Units made last that cannot be started, each with the cause."""
+        return {}
+
     def stop_growing(self) -> None:
         """Let a thread return that waits for more units."""
 

@@ -100,19 +100,31 @@ class LineQueue:
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
         self._handover: Handover[bytes] = Handover(_MOST_READ_AHEAD)
+        self._failure: Optional[Exception] = None
 
     def fill(self) -> bool:
-        """Read up to the last line or the end of the input; false if `leave` was called before."""
-        for line in self._lines:
-            if not self._handover.put([line]):
-                return False
-            if line.startswith(END) or line == CALLED_OFF:
-                break
+        """Read up to the last line or the end of the input; false if `leave` was called before.
+
+        False also after an error of their maker, which `take` raises.
+        """
+        try:
+            for line in self._lines:
+                if not self._handover.put([line]):
+                    return False
+                if line.startswith(END) or line == CALLED_OFF:
+                    break
+        except Exception as error:  # noqa: BLE001 - raised on the other thread
+            self._failure = error
+            self._handover.finish()
+            return False
         return True
 
     def take(self) -> Optional[List[bytes]]:
         """Wait for lines, and return those there are; None after `leave`."""
-        return self._handover.take()
+        lines = self._handover.take()
+        if not lines and self._failure is not None:
+            raise self._failure
+        return lines
 
     def leave(self) -> None:
         """Let both threads return."""
@@ -122,7 +134,7 @@ class LineQueue:
 class PlanText(NamedTuple):
     """A plan as text: the decoded head, and the lines of its units.
 
-    A plan that grows has its first unit in `units`, and the lines after it in `rest`.
+    A plan that grows has its first unit, or none, in `units`, and the lines after it in `rest`.
     """
 
     head: Head
@@ -327,7 +339,8 @@ class LoadedPlan(LoadedRun):
         self.text = text
         self._rest = text.rest
         self._count = 0  # of the units read so far
-        self._names = Names()
+        self._unfit: Dict[str, str] = {}
+        self._names = Names(spills=self.grows)
         self._checked = 1  # units whose inputs were compared with all outputs so far
 
     def forget_text(self) -> None:
@@ -338,6 +351,11 @@ class LoadedPlan(LoadedRun):
     def grows(self) -> bool:
         """Whether more units are made during the run."""
         return self._rest is not None
+
+    @property
+    def unfit(self) -> Mapping[str, str]:
+        """Units read last whose inputs no argument can hold, each with the cause."""
+        return self._unfit
 
     def stop_growing(self) -> None:
         """Let a thread return that waits for more units."""
@@ -386,7 +404,7 @@ class LoadedPlan(LoadedRun):
         outputs: UpstreamOutputs,  # noqa: ARG002 - nothing is before the only stage
         problems: Problems,
     ) -> List[UnitSpec]:
-        self._count, self._names = 0, Names()
+        self._count, self._names = 0, Names(spills=self.grows)
         return self._read_units(stage, capacity, self.text.units, problems)
 
     def _read_units(
@@ -396,17 +414,22 @@ class LoadedPlan(LoadedRun):
         finder = Finder(self._around.folder, marks=self._registry.marks)
         reader = UnitReader(recipe, self._around, capacity, finder, self._names)
         units: List[UnitSpec] = []
+        self._unfit = {}
         wrong_ones = 0
         for index, line in enumerate(lines, first):
             before = len(units)
+            table = _decode(line, self._source.shown)
+            cause = table.pop("unfit", None)
             with problems.below(("stage", stage, index)):
-                units.append(reader.read(index, _decode(line, self._source.shown)))
+                units.append(reader.read(index, table))
+                if cause is not None:
+                    self._unfit[units[-1].id] = cause
             wrong_ones += len(units) == before
             if wrong_ones >= _ENOUGH_PROBLEMS:
                 break
         self._count += len(units)
         self._notes[stage] = tuple(f"{stage}: {note}" for note in finder.notes())
-        self._registry.add(recipe, units, problems, more=first > 0)
+        self._registry.add(recipe, units, problems, more=first > 0, distinct=True)
         return units
 
 

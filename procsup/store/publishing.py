@@ -2,11 +2,12 @@
 
 from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Tuple
 
-from procsup.core.events import Fact, Publish, Published, TakenBack, UnitResult, Withdraw
+from procsup.core.events import Fact, Publish, Published, Spill, TakenBack, UnitResult, Withdraw
 from procsup.core.manifest import StageCounts
 from procsup.host.threads import Pool, ResultQueue
 from procsup.seams import seam
 from procsup.store.journal import JournalWriter
+from procsup.store.spilled import SpilledResults
 
 _Counts = Sequence[Tuple[str, StageCounts]]
 
@@ -36,9 +37,15 @@ class PublishingQueue:
     """
 
     def __init__(
-        self, manifests: Manifests, journal: JournalWriter, *, wake: Callable[[], None]
+        self,
+        manifests: Manifests,
+        journal: JournalWriter,
+        spilled: SpilledResults,
+        *,
+        wake: Callable[[], None],
     ) -> None:
         self._manifests = manifests
+        self._spilled = spilled
         self._journal = journal
         self._wake = wake
         self._done: ResultQueue[Fact] = ResultQueue(wake)
@@ -49,9 +56,13 @@ class PublishingQueue:
         """Remove the manifests and stamps of these stages and of the run; gives one `TakenBack`."""
         self._add(lambda: self._take_back(order))
 
+    def spill(self, order: Spill) -> None:
+        """Hold these results on disk until a manifest with them is published."""
+        self._line.add(lambda: self._try(lambda: self._spilled.add(order.results)))
+
     def publish(self, order: Publish, counts: _Counts, results: Iterator[UnitResult]) -> None:
         """Write the manifest and stamp of a stage or of the run; gives one `Published`."""
-        self._add(lambda: self._put_out(order, counts, results))
+        self._add(lambda: self._put_out(order, counts, self._spilled.merge(results)))
 
     def drain(self) -> List[Fact]:
         """Return the facts since the last call; after a failure every call raises it."""
@@ -66,20 +77,19 @@ class PublishingQueue:
         """
         self._line.close()
         self._line.join()
+        self._spilled.close()
 
     def _add(self, action: Callable[[], Fact]) -> None:
-        self._line.add(lambda: self._do(action))
+        self._line.add(lambda: self._try(lambda: self._done.put(action())))
 
-    def _do(self, action: Callable[[], Fact]) -> None:
+    def _try(self, action: Callable[[], None]) -> None:
         if self._failure is not None:
             return  # it may depend on the order that failed
         try:
-            fact = action()
+            action()
         except Exception as error:  # noqa: BLE001  `drain` raises it in the loop
             self._failure = error
             self._wake()
-        else:
-            self._done.put(fact)
 
     @seam("withdraw")
     def _take_back(self, order: Withdraw) -> Fact:

@@ -167,7 +167,6 @@ class Expander:
         if more is None:
             return Expanded(name, problem="the program that makes its units gave up")
         units, is_last = more
-        self._units[name] += units
         weighed = self._weigh(stage, units)
         due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
         too_large = self._list_too_large(stage, due)
@@ -206,7 +205,7 @@ class Expander:
         )
         if problems:
             return _make_refusal(stage.name, problems)
-        return msgspec.structs.replace(weighed, unfit=unfit)
+        return msgspec.structs.replace(weighed, unfit={**unfit, **self._loaded.unfit})
 
     def _list_unit_wise_before(self, stage: StageSpec) -> List[str]:
         """Return the stages that may still run when this one's first units start."""

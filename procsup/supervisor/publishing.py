@@ -17,6 +17,7 @@ from procsup.store.manifest import ManifestPublisher
 from procsup.store.publishing import Manifests, PublishingQueue
 from procsup.store.rundir import LOGS
 from procsup.store.sitting import Sitting
+from procsup.store.spilled import SpilledResults
 
 
 def open_queue(
@@ -37,7 +38,7 @@ def open_queue(
     )
     if spec.keep_logs == "failed":
         manifests = _Trimmer(manifests, sitting.folder)
-    return PublishingQueue(manifests, journal, wake=wake)
+    return PublishingQueue(manifests, journal, SpilledResults(sitting.folder), wake=wake)
 
 
 class _Trimmer:

@@ -344,7 +344,7 @@ def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> None:
     if plan_file.problem is not None:
         raise plan_file.problem
     if plan.outcome:
-        count = len(plan.stages[0].units)
+        count = plan.stages[0].tally.planned or 0
         plan_file.finish(count, end_line(count))
 
 

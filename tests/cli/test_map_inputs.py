@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -108,11 +109,17 @@ def test_the_number_of_its_slot_is_filled_in_when_a_unit_starts(project):
     assert json.loads(plan[1])["argv"] == ["echo", "{slot}{{{{%}}}}{{x y}}", "a"]
 
 
-def test_an_input_with_a_nul_is_refused_with_the_cure_and_nothing_is_started(project):
-    done = run_map(project, "echo", stdin="a\nb\0c\n", expect=2)
+def test_an_input_that_cannot_be_an_argument_is_not_started_and_the_others_run(project):
+    long = "x" * 3_000_000
+    done = run_map(project, "-k", "echo", stdin=f"a\nb\0c\n{long}\nd\n", expect=1)
 
-    assert "input 2 holds a NUL character, which no argument can hold: -0 reads" in done.stderr
-    assert list(project.folder.iterdir()) == []
+    assert done.stdout == "a\nd\n"
+    nul, too_long = [line for line in done.stderr.splitlines() if ": not-started, " in line]
+    assert nul == (
+        "map/b\\x00c: not-started, its input holds a NUL character, which no argument can hold:"
+        " -0 reads inputs that end with NUL"
+    )
+    assert re.fullmatch(r"map/x{60}~[0-9a-f]{8}: not-started, the command line would .*", too_long)
 
 
 def test_as_many_inputs_as_fit_are_given_to_a_unit(project):

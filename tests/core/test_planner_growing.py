@@ -1,5 +1,6 @@
 """A stage whose units are made while the first ones run."""
 
+import itertools
 import random
 
 import pytest
@@ -176,3 +177,63 @@ def test_in_every_life_each_unit_that_was_made_ends_once_and_the_run_is_final_on
     ends = [r.unit for r in play.records if isinstance(r, End) and r.final]
     assert sorted(ends) == sorted(made) == sorted(set(ends))
     assert [name for units, _last in planned(play) for name in units] == made
+
+
+def run_many(play, count):
+    """Take so many units, of which each third one fails, as soon as they are asked for."""
+    numbers = iter(range(count))
+    play.ended("s/a").synced()
+    while play.plan.by_name["s"].tally.grows or play.live:
+        if "expand s" in play.take_orders():
+            names = [f"s/{number}" for number in itertools.islice(numbers, 100)]
+            play.more(*names, last=not names)
+        for name in list(play.live):
+            play.ended(name, Exited(name[2:].isdigit() and int(name[2:]) % 3 == 0))
+        play.synced()
+    return play
+
+
+def test_units_that_succeeded_are_forgotten_and_all_are_counted():
+    play = run_many(grow(), 3000)
+
+    known = [one.spec.id for one in play.plan.by_name["s"].units]
+    assert len(known) < 1000 + 500 + 2  # those that failed, and the next to be forgotten
+    assert len(play.spilled) == len(set(play.spilled))
+    assert {*known, *play.spilled} == {"s/a", *(f"s/{number}" for number in range(3000))}
+    assert not any(int(name[2:]) % 3 == 0 for name in play.spilled if name != "s/a")
+    tally = play.plan.by_name["s"].tally
+    assert (tally.planned, tally.succeeded, tally.unsuccessful) == (3001, 2001, 1000)
+    assert play.plan.outcome == "failed"
+
+
+def test_a_forgotten_unit_is_none_that_a_request_can_name():
+    play = grow()
+    play.more(*(f"s/{number}" for number in range(501)))
+    while play.live:
+        for name in list(play.live):
+            play.ended(name, Exited(name == "s/7"))
+        play.synced()
+
+    assert "s/3" in play.spilled
+    play.asked("retry", units=["s/3"])
+    assert not play.records[-1].ok
+    play.asked("retry", units=["s/7"])
+    assert (play.records[-2].ok, "s/7" in play.live) == (True, True)
+
+
+def test_units_are_not_forgotten_while_selectors_may_ask_for_them():
+    play = Play([stage("s")], [unit("s/a")], grows=True, selector=lambda _: True)
+    play = run_many(play, 600)
+
+    assert play.spilled == []
+    assert len(play.plan.by_name["s"].units) == 601
+
+
+def test_no_unit_of_a_stage_that_is_known_at_the_start_is_forgotten():
+    play = Play([stage("s")], [unit(f"s/{number}") for number in range(600)])
+    while play.live:
+        for name in list(play.live):
+            play.ended(name)
+        play.synced()
+
+    assert play.spilled == []

@@ -8,6 +8,7 @@ from procsup.core.events import Publish, Published, TakenBack, Withdraw
 from procsup.core.manifest import StageCounts
 from procsup.errors import RecordError
 from procsup.store.publishing import PublishingQueue
+from procsup.store.spilled import SpilledResults
 
 LIMIT_S = 20.0
 COUNTS = StageCounts("succeeded", 1, succeeded=1)
@@ -56,7 +57,10 @@ class Line:
         self.done = []
         self.manifests = Manifests(self.done)
         self.woken = threading.Event()
-        self.queue = PublishingQueue(self.manifests, Journal(self.done), wake=self.woken.set)
+        spilled = SpilledResults(None)  # none comes
+        self.queue = PublishingQueue(
+            self.manifests, Journal(self.done), spilled, wake=self.woken.set
+        )
 
     def facts(self, count):
         facts = []

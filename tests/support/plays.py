@@ -22,6 +22,7 @@ from procsup.core.events import (
     Reuse,
     Sampled,
     Settled,
+    Spill,
     Standing,
     Start,
     Started,
@@ -104,6 +105,7 @@ class Play:
         self.records: List[Record] = []
         self.orders: List[str] = []
         self.given: List[Order] = []
+        self.spilled: List[str] = []  # ids of the units that were forgotten
         self.live: Dict[str, int] = {}
         self.tasks: Dict[AttemptId, Task] = {}
         self.reached: Set[AttemptId] = set()  # attempts that a stop reached before their end
@@ -167,6 +169,9 @@ class Play:
                 assert order.attempt.unit not in self.live, "two live attempts of one unit"
                 self.live[order.attempt.unit] = order.attempt.number
                 self.tasks[order.attempt] = order.task
+            if isinstance(order, Spill):
+                self.spilled += [result.unit.id for result in order.results]
+                continue
             if isinstance(order, (Stop, Kill)):
                 self.reached.add(order.attempt)
             is_early = isinstance(order, Expand) and not self.spec.stage(order.stage).late

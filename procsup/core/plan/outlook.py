@@ -92,7 +92,7 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
 def list_notes(seen: Outlook, spec: RunSpec) -> List[str]:
     """Return further lines: stale programs, and stages that are expanded later."""
     lines = format_stale_lines(spec, seen.stale)
-    if seen.grows:
+    if seen.grows and (seen.kept or seen.to_run):  # with none at first all come later
         lines.append("more units are taken as the program makes them")
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")

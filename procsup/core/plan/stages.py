@@ -92,10 +92,9 @@ def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
     plan.set_growing(stage, grows=not fact.last)
     stage.unfit.update(fact.unfit)
     stage.tally.news += fact.notes
-    first = len(stage.units)
-    _admit(plan, stage, fact)
+    units = _admit(plan, stage, fact)
     if stage.is_open:
-        for unit, standing in zip(stage.units[first:], fact.standings):
+        for unit, standing in zip(units, fact.standings):
             place_unit(plan, stage, unit, standing)
     else:
         stage.standings += fact.standings
@@ -105,13 +104,15 @@ def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
         end_if_enough(plan, stage)
 
 
-def _admit(plan: Plan, stage: Stage, fact: Expanded) -> None:
-    plan.admit(stage, [_make_unit(plan, spec) for spec in fact.units])
+def _admit(plan: Plan, stage: Stage, fact: Expanded) -> List[Unit]:
+    units = [_make_unit(plan, spec) for spec in fact.units]
+    plan.admit(stage, units)
     _write_plan(plan, fact)
     for spec, standing in zip(fact.units, fact.standings):
         is_named = plan.selector is not None and plan.selector(spec)
         if standing.reason == ASKED or (standing.reason == FRESH and is_named):
             record_request(plan, spec.id)
+    return units
 
 
 def _make_unit(plan: Plan, spec: UnitSpec) -> Unit:
@@ -197,7 +198,7 @@ def explain_unknown(plan: Plan) -> Dict[str, str]:
 
 
 def _explain_unknown(plan: Plan, stage: Stage) -> str:
-    if stage.units or (stage.expanded and not stage.tally.problem):
+    if stage.tally.planned or (stage.expanded and not stage.tally.problem):
         return ""
     if stage.tally.problem:
         return f"the units of stage {stage.name} are not known: {stage.tally.problem}"
@@ -305,7 +306,7 @@ def _lets_on(plan: Plan, name: str, stage: Stage) -> bool:
     """Whether an earlier stage allows a later one to begin."""
     before = plan.by_name[name]
     if name not in stage.whole_upstream:
-        return not before.passed_over and not (before.tally.problem and not before.units)
+        return not before.passed_over and not (before.tally.problem and not before.tally.planned)
     tolerant = any(one.stage == name and one.when == "finished" for one in stage.spec.after)
     return tolerant or before.tally.status == StageStatus.SUCCEEDED
 

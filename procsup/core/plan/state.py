@@ -6,11 +6,31 @@ belong together, and decides nothing.
 
 from collections import deque
 from enum import Enum
-from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import (
+    Callable,
+    Deque,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    ValuesView,
+)
 
 import msgspec
 
-from procsup.core.events import Order, Rerun, Settled, Standing, Started, UnitResult, Write
+from procsup.core.events import (
+    Order,
+    Rerun,
+    Settled,
+    Spill,
+    Standing,
+    Started,
+    UnitResult,
+    Write,
+)
 from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.plan.pacing import Deadlines, Shortage
@@ -25,6 +45,7 @@ from procsup.core.task import Program, Rules, make_rules
 from procsup.core.versions import Version
 
 Selector = Callable[[UnitSpec], bool]
+_MOST_SETTLED = 500  # units that are forgotten together
 
 
 class Withdrawal(Enum):
@@ -45,8 +66,9 @@ class Stage:
         self.upstream = list_upstream(spec)
         self.whole_upstream = list_whole_upstream(spec)
         self.made_before: Dict[str, Version] = {}  # of the whole stages before it
-        self.units: List[Unit] = []
-        self.by_id: Dict[str, Unit] = {}
+        self.by_id: Dict[str, Unit] = {}  # in the order of the plan
+        self.spills = False  # it forgets units that succeeded
+        self.settled: List[Unit] = []  # units that it will forget next
         self.ready: Deque[Unit] = deque()
         self.undecided = 0  # units without a verdict, including those left aside
         self.unsettled = 0  # verdicts that are not on disk yet
@@ -76,6 +98,11 @@ class Stage:
             self.rules = msgspec.structs.replace(self.rules, program=program.path)
 
     @property
+    def units(self) -> ValuesView[Unit]:
+        """Its units in the order of the plan, but for those that were forgotten (see `Spill`)."""
+        return self.by_id.values()
+
+    @property
     def expanded(self) -> bool:
         """Its units are known."""
         return self.tally.planned is not None
@@ -88,7 +115,7 @@ class Stage:
     @property
     def may_move(self) -> bool:
         """Whether some unit of it has run in this sitting, or may run."""
-        return self.undecided > 0 or self.tally.kept < len(self.units)
+        return self.undecided > 0 or self.tally.kept < (self.tally.planned or 0)
 
     def has_room(self) -> bool:
         """Whether one more unit may run: older manifests are withdrawn, and its `jobs` allow it."""
@@ -120,9 +147,9 @@ class Stage:
             return StageStatus.SKIPPED
         if self.tally.problem:
             return StageStatus.FAILED
-        if self.tally.succeeded == len(self.units) or self._is_enough():
+        if self.tally.succeeded == self.tally.planned or self._is_enough():
             return StageStatus.SUCCEEDED
-        if self.tally.verdicts.get(Verdict.SKIPPED, 0) == len(self.units):
+        if self.tally.verdicts.get(Verdict.SKIPPED, 0) == self.tally.planned:
             return StageStatus.SKIPPED
         return StageStatus.FAILED
 
@@ -142,10 +169,18 @@ class Stage:
         return count(status.word, tally.verdicts, kept=tally.kept, **more)
 
     def results(self) -> Iterator[UnitResult]:
-        """The units with their ends, in order: the lines of its manifest."""
+        """The units with their ends, in order: the lines of its manifest that were not spilled."""
         for unit in self.units:
             if unit.packed:
-                yield UnitResult(unit.spec, unit.ends, unit.kept, unit.stale)
+                yield make_result(unit)
+
+    def forget_settled(self) -> Spill:
+        """Forget the units that succeeded and are on disk; return the order that keeps them."""
+        for unit in self.settled:
+            del self.by_id[unit.spec.id]
+        results = tuple(map(make_result, self.settled))
+        self.settled = []
+        return Spill(results)
 
     def outputs(self) -> List[Tuple[str, Tuple[Reading, ...]]]:
         """The outputs of its succeeded units, in order."""
@@ -263,6 +298,10 @@ class Plan:
             stage.unsettled -= 1
             self._changed |= not stage.unsettled and not stage.undecided
             self.outbox.append(Settled(end))
+            if stage.spills and end.final and end.verdict is Verdict.SUCCEEDED:
+                stage.settled.append(stage.by_id[end.unit])
+                if len(stage.settled) == _MOST_SETTLED:
+                    self.outbox.append(stage.forget_settled())
         del self.unsettled[:settled]
 
     # --- stages --------------------------------------------------------------------------
@@ -281,19 +320,23 @@ class Plan:
 
     def admit(self, stage: Stage, units: Sequence[Unit]) -> None:
         """Take units of a stage; they are all still without a verdict."""
-        stage.units += units
         stage.by_id.update((unit.spec.id, unit) for unit in units)
         stage.undecided += len(units)
-        stage.tally.planned = len(stage.units)
+        stage.tally.planned = (stage.tally.planned or 0) + len(units)
         self._changed = True
 
     def set_growing(self, stage: Stage, *, grows: bool) -> None:
-        """Note whether more units of a stage will follow."""
+        """Note whether more units of a stage will follow.
+
+        There may be any number of them: from then on it forgets units that succeeded, which nothing
+        asks for any more. Selectors may ask for any unit.
+        """
         if stage.tally.grows and not grows:
             self.growing.remove(stage)
             self._changed = True
         elif grows and not stage.tally.grows:
             self.growing.append(stage)
+            stage.spills = self.selector is None and not self.named
         stage.tally.grows = grows
 
     def queue(self, stage: Stage, unit: Unit, not_before: float = 0.0) -> None:
@@ -339,6 +382,11 @@ class Plan:
         if not outcome:
             self.write(Closed(self.wall, self.closing))
         self.outcome = outcome
+
+
+def make_result(unit: Unit) -> UnitResult:
+    """Return the line of a manifest for a unit."""
+    return UnitResult(unit.spec, unit.ends, unit.kept, unit.stale)
 
 
 def _sort_later_first(stages: List[Stage]) -> List[Stage]:

@@ -47,6 +47,11 @@ class Reads:
                 if whose != unit.id:
                     self._readers[key] = _SEVERAL
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether they read nothing."""
+        return not self._readers
+
     def find_readers_of_others(
         self,
         outputs: Mapping[str, str],

@@ -114,15 +114,25 @@ class Registry:
         self._looks += list_looks(recipe, values, self._folder)
 
     def add(
-        self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems, *, more: bool = False
+        self,
+        recipe: Recipe,
+        units: Iterable[UnitSpec],
+        problems: Problems,
+        *,
+        more: bool = False,
+        distinct: bool = False,
     ) -> None:
-        """Add units of a stage, `more` or the first ones; note duplicates, and early reading."""
+        """Add units of a stage, `more` or the first ones; note duplicates, and early reading.
+
+        `distinct`: it is known that their ids are.
+        """
         with self._lock:
             stage = recipe.spec.name
             if not more:
                 self._outputs[stage], self._declared[stage], self._ids[stage] = {}, [], {}
                 self._reads[stage] = []
-            for problem in _take_first(self._find_problems(recipe, units, self._ids[stage])):
+            ids = None if distinct else self._ids[stage]
+            for problem in _take_first(self._find_problems(recipe, units, ids)):
                 problems.add(*problem)
             self._claims[stage] = Claims(self._declared[stage])
             for problem in _take_first(self._find_overlaps(recipe)):
@@ -131,12 +141,12 @@ class Registry:
                 problems.add(*problem)
 
     def _find_problems(
-        self, recipe: Recipe, units: Iterable[UnitSpec], ids: Dict[str, UnitSpec]
+        self, recipe: Recipe, units: Iterable[UnitSpec], ids: Optional[Dict[str, UnitSpec]]
     ) -> Iterator[Tuple[KeyPath, str]]:
         for unit in units:
             if unit.follows:
                 self._follows[unit.id] = unit.follows
-            first = ids.setdefault(unit.id, unit)
+            first = unit if ids is None else ids.setdefault(unit.id, unit)
             if first is not unit:
                 yield (
                     recipe.place("id") if recipe.unit_id else recipe.at,
@@ -299,7 +309,8 @@ class Registry:
         with self._lock:
             new = {recipe.spec.name: Reads(recipe, units, self._real) for recipe, units in made}
             for name, of_stage in new.items():
-                self._reads[name].append(of_stage)
+                if not of_stage.is_empty:
+                    self._reads[name].append(of_stage)
             for reads in chain.from_iterable(self._reads.values()) if again else new.values():
                 reader = reads.recipe.spec.name
                 makers = self._outputs if reader in new else new

@@ -118,19 +118,26 @@ class CommandMaker:
         if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
             return
         texts = [*argv, *(f"{name}={value}" for name, value in env.items())]
-        sizes = [_count_bytes(text) for text in texts]
-        total = count_argument_bytes(texts)
-        if max(sizes) <= self._limits.one and total <= self._limits.total:
-            return
-        limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
-        most = max(sizes) if max(sizes) > self._limits.one else total
-        raise Misplaced(self._recipe.place(key), Wrong(self._describe_too_long(most, limit)))
+        problem = explain_too_long(texts, self._limits, takes_inputs=self._takes_inputs)
+        if problem:
+            raise Misplaced(self._recipe.place(key), Wrong(problem))
 
-    def _describe_too_long(self, size: int, limit: int) -> str:
-        problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"
-        if self._takes_inputs:
-            return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
-        return f"{problem}: hand long values over in a file"
+
+def explain_too_long(
+    texts: Sequence[str], limits: ArgumentLimits, *, takes_inputs: bool = False
+) -> str:
+    """Return why a program cannot be started with these arguments and variables; "" if it can.
+
+    `takes_inputs`: they hold the inputs of a unit, which may come in a list, too.
+    """
+    largest, total = max(map(_count_bytes, texts)), count_argument_bytes(texts)
+    if largest <= limits.one and total <= limits.total:
+        return ""
+    size, limit = (largest, limits.one) if largest > limits.one else (total, limits.total)
+    problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"
+    if takes_inputs:
+        return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
+    return f"{problem}: hand long values over in a file"
 
 
 def count_argument_bytes(texts: Sequence[str]) -> int:

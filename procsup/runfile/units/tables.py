@@ -1,6 +1,7 @@
 """Reads units that a program gives one by one, as tables without placeholders."""
 
 import os
+import re
 import shlex
 from hashlib import sha256
 from typing import (
@@ -16,9 +17,11 @@ from typing import (
 )
 
 from procsup.core.late import GIVEN, MARKS, PID
+from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import make_visible
+from procsup.host.counts import Counts
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
     DeclaredFiles,
@@ -59,6 +62,7 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
     )
 )
 _LATE = Scope(dict.fromkeys(GIVEN, LATE))
+_NUMBERED = compile_at_use(r"(.*) #([2-9]|[1-9][0-9]{1,8})", re.DOTALL)  # see `Names.free`
 _STREAMS = ("stdin", "stdout", "stderr")
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
@@ -196,7 +200,11 @@ class UnitReader:
         The last two have a number if they are taken.
         """
         if taken["id"] is not None:
-            return make_visible(taken["id"])
+            own = make_visible(taken["id"])
+            if not self._namer.claim(own):
+                problem = f"two units have the id `{own}`: give each its own, or leave one out"
+                raise Wrong(faults=[(("id",), problem)])
+            return own
         label = taken["label"]
         if label is None and taken["parameters"]:
             values = taken["parameters"].items()
@@ -235,10 +243,13 @@ class UnitReader:
 
 
 class Names:
-    """Gives texts short unique names: a repeated name gets a number."""
+    """Gives texts short unique names: a repeated name gets a number.
 
-    def __init__(self) -> None:
-        self._numbers: Dict[str, int] = {}  # name -> its last number
+    With `spills` there may be any number of them; see `Counts`.
+    """
+
+    def __init__(self, *, spills: bool = False) -> None:
+        self._numbers = Counts(spills=spills)  # name -> its last number
 
     def of(self, text: str) -> str:
         """Return a name for a text, such as an input."""
@@ -246,14 +257,27 @@ class Names:
 
     def free(self, name: str) -> str:
         """Return the name, with a number appended if it is taken."""
-        number = self._numbers.get(name, 0) + 1
+        number = self._numbers.get(name) + 1
         own = name if number == 1 else f"{name} #{number}"
-        while own in self._numbers:  # a unit has this name without a number
+        while self.is_taken(own):
             number += 1
             own = f"{name} #{number}"
-        self._numbers[name] = number
-        self._numbers.setdefault(own, 1)
+        self._numbers.set(name, number)
         return own
+
+    def claim(self, name: str) -> bool:
+        """Give this very name; false if it is taken."""
+        if self.is_taken(name):
+            return False
+        self._numbers.set(name, 1)
+        return True
+
+    def is_taken(self, name: str) -> bool:
+        """Whether the name was given, or is that of a repeated one with a number."""
+        if self._numbers.get(name):
+            return True
+        numbered = _NUMBERED.fullmatch(name)
+        return numbered is not None and self._numbers.get(numbered[1]) >= int(numbered[2])
 
 
 def _format_parameter(value: Any) -> str:
