@@ -87,6 +87,7 @@ def test_a_start_that_failed_removes_nothing_through_a_link(
 
 
 @posix_only
+@pytest.mark.survives("F87")
 @pytest.mark.parametrize("kind", ["link", pytest.param("foreign", marks=root_only)])
 @pytest.mark.parametrize("streams", [{}, {"stdout": "out.txt"}, {"stderr": "err.txt"}])
 def test_no_folder_of_logs_is_made_in_what_has_the_place_of_the_run_directory(

@@ -517,6 +517,7 @@ def test_a_file_in_the_place_of_an_output_folder_is_a_problem(tmp_path, plan):
 
 @posix_only
 @root_only
+@pytest.mark.survives("F87")
 def test_nothing_is_written_to_another_user_s_folder_that_has_the_run_directory_s_place(
     tmp_path, plan
 ):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.faults import strangers
-from tests.faults.strangers import Cell, races
+from tests.faults.strangers import Cell, plants, races
 from tests.faults.strangers.scene import CHANGES, HOOKED, LIVE, READS, Scene
 from tests.faults.system_calls.starting import Seam
 from tests.faults.trial import Trial
@@ -100,6 +100,28 @@ def test_a_seeded_fault_is_caught(tmp_path, act, kind, name, breakage, said, tou
 )
 def test_a_fault_in_a_further_place_is_caught(tmp_path, act, kind, name, breakage, said, touch):
     test_a_seeded_fault_is_caught(tmp_path, act, kind, name, breakage, said, touch)
+
+
+def test_what_is_planted_comes_into_its_place_as_a_whole_and_a_stranger_s(tmp_path, monkeypatch):
+    here, twin = tmp_path / "here", tmp_path / "twin"
+    here.write_text("ours")
+    twin.write_text("theirs")
+    place = plants.Place(str(here), str(twin), str(tmp_path / "park"), str(tmp_path))
+    seen, give = [], plants.give
+
+    def giving(path):
+        seen.append(here.read_text())
+        give(path)
+
+    monkeypatch.setattr(plants, "give", giving)
+    plants.plant("theirs", place)
+
+    assert seen == ["ours"]
+    assert (here.read_text(), here.stat().st_uid) == ("theirs", plants.STRANGER)
+
+    plants.take_away("theirs", place)
+
+    assert here.read_text() == "ours"
 
 
 def by_path(run):

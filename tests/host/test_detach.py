@@ -171,6 +171,7 @@ def test_a_log_that_was_planted_is_refused_before_anything_is_told(tmp_path, cap
 
 
 @posix_only
+@pytest.mark.survives("F87")
 def test_the_log_is_made_in_the_open_folder_whatever_has_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(detach, "release_streams", os.close)
     run, victim = tmp_path / "run", tmp_path / "victim"

@@ -136,6 +136,7 @@ def plan_one(played, unit):
 
 
 @posix
+@pytest.mark.survives("F87")
 def test_plans_of_an_open_run_are_not_read_in_what_has_its_place(tmp_path):
     here, other = (Supervised(tmp_path / name).begin() for name in ("here", "other"))
     plan_one(here, "s/ours")
