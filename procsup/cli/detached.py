@@ -19,7 +19,7 @@ def start(request: Request, display: Display) -> int:
         write_stderr(
             "procsup: started inside a unit of another run: the detached run ends with that unit"
         )
-    line = HostedRequest(request, display, announce=True).encode()
+    line = HostedRequest(request, display, announce=True, follows_environment=True).encode()
     detached = start_detached(request.file, [line], environment=get_inherited_environment())
     if detached.ready is None:
         return _raise_not_begun(detached.exit_code)

@@ -10,6 +10,7 @@ from procsup import __version__
 from procsup.cli.ending import settle
 from procsup.console.terminal import write_stdout
 from procsup.errors import UsageError
+from procsup.host.names import follow_environment
 
 VERBS: Dict[str, Tuple[str, str]] = {
     "run": ("procsup.cli.run", "bring a run to completion"),
@@ -116,6 +117,7 @@ def _write_version(ctx: click.Context, *, asked: bool) -> None:
 
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
+    follow_environment()
     instruction = os.environ.get("_PROCSUP_COMPLETE")
     if instruction is not None:
         return settle(lambda: _complete(instruction), as_json=bool)

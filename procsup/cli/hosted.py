@@ -11,6 +11,7 @@ from procsup.console.choose import PROGRESS
 from procsup.errors import RunUnfinished, UsageError
 from procsup.host.detach import announce
 from procsup.host.guard import find_owner
+from procsup.host.names import follow_environment
 from procsup.host.parent_watch import ParentWatch
 from procsup.runfile.plan import LineQueue, PlanWithdrawn, read_growing, read_text
 from procsup.store.rundir import RunDir
@@ -43,6 +44,8 @@ def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Itera
     progress = asked.display.progress
     if progress not in PROGRESS:
         raise UsageError(f"progress={progress!r}: expected one of {', '.join(PROGRESS)}")
+    if asked.follows_environment:
+        follow_environment()
     request = replace(asked.request, owner=parent_watch)
     rest = LineQueue(lines)
     if asked.plan_follows:

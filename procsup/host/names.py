@@ -4,6 +4,8 @@ import os
 import sys
 from typing import NamedTuple, Optional, Tuple
 
+_follows_environment = False
+
 
 class ArgumentLimits(NamedTuple):
     """Limits of an argv, in bytes (Windows: UTF-16 units), terminators included."""
@@ -22,6 +24,21 @@ def find_python_command(version: str) -> Tuple[str, ...]:
 def get_running_python() -> str:
     """Return the path of the interpreter that runs procsup."""
     return sys.executable or find_python_command(f"{sys.version_info[0]}.{sys.version_info[1]}")[0]
+
+
+def follow_environment() -> None:
+    """Note that this process is a command line of the user.
+
+    So the Python of units is chosen by the environment (host/default_python.py). In a program
+    that uses the library it is the program's own.
+    """
+    global _follows_environment
+    _follows_environment = True
+
+
+def does_follow_environment() -> bool:
+    """Whether `follow_environment` was called."""
+    return _follows_environment
 
 
 def get_argument_limits() -> ArgumentLimits:
@@ -52,11 +69,11 @@ def find_script(word: str) -> Optional[str]:
     return word
 
 
-def find_program(name: str) -> Optional[str]:
-    """Return the path of a program; None if PATH does not have it."""
+def find_program(name: str, path: Optional[str] = None) -> Optional[str]:
+    """Return the path of a program; None if PATH, or the `path` given, does not have it."""
     from shutil import which
 
-    return which(name)
+    return which(name, path=path)
 
 
 def is_bare_name(program: str) -> bool:

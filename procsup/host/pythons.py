@@ -42,7 +42,7 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
         return Search(argv)
     tried = ["PATH" if found is None else f"PATH ({found} is a shim of pyenv)"]
     for name, place, programs in _list_places(version, environment):
-        doubts = {one: _explain_doubt(one) for one in programs if os.access(one, os.X_OK)}
+        doubts = {one: explain_doubt(one) for one in programs if os.access(one, os.X_OK)}
         good = [program for program, doubt in doubts.items() if not doubt]
         if good:
             return Search((max(good, key=_rank_version),), tuple(tried))
@@ -51,7 +51,7 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
     return Search(argv, tuple(tried))
 
 
-def _explain_doubt(program: str) -> str:
+def explain_doubt(program: str) -> str:
     """Return why other users could put another program in the place of this one; else empty."""
     for doubt in find_doubts(os.path.abspath(program), is_trusted=lambda _folder: False):
         return f"{doubt.folder} {doubt.why}"

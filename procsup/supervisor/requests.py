@@ -76,7 +76,8 @@ class HostedRequest(NamedTuple):
 
     `announce`: the supervisor writes a line to stdout when it holds the run directory.
     `plan_follows`: the next lines are a plan, which replaces the run file; if it `plan_grows`, the
-    run begins with its first unit.
+    run begins with its first unit. `follows_environment`: it is a command line of the user
+    (host/default_python.py).
     """
 
     request: Request
@@ -84,6 +85,7 @@ class HostedRequest(NamedTuple):
     announce: bool = False
     plan_follows: bool = False
     plan_grows: bool = False
+    follows_environment: bool = False
 
     def encode(self) -> bytes:
         """Write it as a line."""

@@ -15,6 +15,7 @@ from procsup.core.spec import RunSpec, UnitSpec, list_upstream
 from procsup.core.text import count_noun, make_visible, quote_word, say_when_units_known
 from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
+from procsup.host.default_python import choose_python
 from procsup.host.files import describe_error, write_atomically
 from procsup.host.folders import make_absolute
 from procsup.host.nested import read_granted_cpus
@@ -159,8 +160,20 @@ def list_notices(asked: ResolvedRequest) -> List[str]:
     """Return the notes to show before the run starts, a line each."""
     found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
     return [
-        *_describe_cpus(asked), *_check_share(asked.spec), *_note_late_scripts(asked.spec), *found,
-    ]  # fmt: skip
+        *_describe_cpus(asked),
+        *_check_share(asked.spec),
+        *_note_python(asked.spec),
+        *_note_late_scripts(asked.spec),
+        *found,
+    ]
+
+
+def _note_python(spec: RunSpec) -> List[str]:
+    """Return a note on the Python of stages that name none, unless it is simply our own."""
+    chosen = choose_python()
+    if not chosen.why or all(stage.interpreter != chosen.argv for stage in spec.stages):
+        return []
+    return [make_visible(f"Python of the units: {' '.join(chosen.argv)} ({chosen.why})")]
 
 
 def _note_late_scripts(spec: RunSpec) -> List[str]:

@@ -7,7 +7,8 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.regexes import compile_at_use
 from procsup.host import pythons
-from procsup.host.names import find_python_command, get_running_python, is_bare_name
+from procsup.host.default_python import choose_python
+from procsup.host.names import find_python_command, is_bare_name
 from procsup.runfile.stages.declared import read_path_text
 from procsup.runfile.syntax.problems import Wrong, convert_each, make_wrong, show
 from procsup.runfile.syntax.reading import WrittenFloat
@@ -35,7 +36,7 @@ def read_interpreter(
     With `search` a version is also searched for where tools such as pyenv install it.
     """
     if value is None:
-        return Interpreter((get_running_python(),), "")
+        return Interpreter(choose_python().argv, "")
     number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
     if not number and not isinstance(value, str):
         raise make_wrong('a version ("3.12"), a path or a name of a Python', value)

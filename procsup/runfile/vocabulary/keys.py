@@ -380,7 +380,7 @@ STAGE: Tuple[Key, ...] = (
         Type("a version, a path or a name", {"type": ["string", "number"]}),
         "The interpreter: version, path or name.",
         'python = "3.12"',
-        "the one that runs procsup",
+        "that of the active environment, else the one that runs procsup",
     ),
     Key("cwd", PATH, "The working folder.", 'cwd = "work"', "the folder of the run file"),
     Key(
