@@ -177,3 +177,24 @@ class Watcher(Protocol):
     def close(self) -> None:
         """The sitting is over: restore the terminal."""
         ...
+
+
+class Printer(Watcher, Protocol):
+    """A watcher that writes what units print, on a thread of its own.
+
+    `gone` is true once stdout has no reader any more; `problem` describes another error of writing.
+    """
+
+    @property
+    def gone(self) -> bool:
+        """Stdout has no reader any more."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """An error of writing; empty if there is none."""
+        ...
+
+    def finish(self) -> None:
+        """Return when all is written, or cannot be."""
+        ...

@@ -13,9 +13,8 @@ from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 from procsup.host.signals import BROKEN_PIPE, die_by
 from procsup.supervisor.requests import Display, Ending, Opening, Request
 
-if TYPE_CHECKING:  # only `procsup map` uses it
-    from procsup.console.unit_output import UnitOutput
-    from procsup.interfaces import Watcher
+if TYPE_CHECKING:
+    from procsup.interfaces import Printer, Watcher
 
 
 def bring_to_completion(
@@ -23,7 +22,7 @@ def bring_to_completion(
     display: Display,
     *,
     on_ready: Optional[Callable[[Opening], None]] = None,
-    printers: Optional[Callable[[Opening], "UnitOutput"]] = None,
+    printers: Optional[Callable[[Opening], "Printer"]] = None,
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
 
@@ -34,7 +33,7 @@ def bring_to_completion(
 
     begun = time.monotonic()
     openings: List[Opening] = []
-    printing: List[UnitOutput] = []
+    printing: List[Printer] = []
 
     def open_watcher(opening: Opening) -> "Watcher":
         openings.append(opening)
@@ -91,7 +90,7 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
     return code
 
 
-def _finish_output(printer: "UnitOutput", code: int) -> int:
+def _finish_output(printer: "Printer", code: int) -> int:
     """Wait until the output of units is printed; die by SIGPIPE if it has no reader any more."""
     printer.finish()
     if printer.gone:

@@ -10,6 +10,7 @@ from procsup.cli.map_again import Line, find_before
 from procsup.cli.map_inputs import STDIN, Origin, find_glob, open_inputs, split
 from procsup.cli.map_job import Job, MapOptions, make_job
 from procsup.cli.map_output import choose_printer
+from procsup.cli.map_results import note_units, open_results, write_results
 from procsup.cli.map_run_file import format_run_file
 from procsup.cli.options import add_json, exit_codes
 from procsup.console.terminal import write_stdout
@@ -115,6 +116,8 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 @click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
 @click.option("--halt", metavar="WHEN,WHY", help="now|soon,fail|success|done=N|N%: see the page.")
+@click.option("--joblog", metavar="FILE", help="A table of the units as GNU Parallel writes it.")
+@click.option("--results", metavar="DIR", help="Copies of what each unit writes, by its inputs.")
 @click.option("--outputs", multiple=True, metavar="PATH", help="A file that each unit must make.")
 @click.option("--resume", is_flag=True, help="Take up the last unnamed run of this line.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
@@ -171,6 +174,8 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
 
 
 def _run(options: MapOptions, job: Job, line: Line) -> int:
+    results = open_results(options)
+    job = job if results is None else note_units(results, job, _STAGE)
     named = options.name is not None
     before = find_before(options, line)
     name = options.name or before or line.make_name()
@@ -185,7 +190,9 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
         goes_on=named or before is not None,
     )
     display = Display("none", options.quiet, options.as_json)
-    return bring_to_completion(request, display, printers=choose_printer(options))
+    return bring_to_completion(
+        request, display, printers=write_results(results, choose_printer(options))
+    )
 
 
 def _make_plan(head: Head, job: Job) -> PlanText:

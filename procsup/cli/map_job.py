@@ -67,6 +67,8 @@ class MapOptions(NamedTuple):
     replacement: str
     plus: bool
     halt: Optional[str]
+    joblog: Optional[str]
+    results: Optional[str]
     outputs: Tuple[str, ...]
     resume: bool
     fresh: bool

@@ -20,6 +20,11 @@ def format_run_file(options: MapOptions, job: Job) -> Iterator[str]:
         raise UsageError("--as-run-file: there are no inputs, expected at least one")
     if options.resume or options.fresh:
         raise UsageError("--as-run-file: --resume and --fresh are no settings of a run file")
+    if options.joblog is not None or options.results is not None:
+        raise UsageError(
+            "--as-run-file: --joblog and --results are no settings of a run file, whose records and"
+            " logs have the same"
+        )
     rows = [job.make_row(values) for values in units]
     names = Names()
     own = [names.of(" ".join(values.label)) for values in units]
