@@ -25,8 +25,8 @@ class ListedRun(NamedTuple):
     """One run; a value that is unknown, or would take too long to read, is None.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
-    ``unreadable``; `message` explains it where the word is not enough. `done` counts verdicts,
-    `began` and `ended` are seconds since 1970.
+    ``unreadable``; `message` explains it where the word is not enough. `done` counts verdicts; if
+    it `grows`, `planned` is the number so far. `began` and `ended` are seconds since 1970.
     """
 
     rundir: RunDir
@@ -40,6 +40,7 @@ class ListedRun(NamedTuple):
     began: Optional[float] = None
     ended: Optional[float] = None
     size_bytes: Optional[int] = None
+    grows: bool = False
 
     @property
     def user(self) -> Optional[str]:
@@ -205,6 +206,7 @@ def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
         planned=sum(map(len, history.plan.values())),
         succeeded=history.count_succeeded(),
         began=one.began if first is None else first.at,
+        grows=any(map(history.grows, history.plan)),
     )
 
 

@@ -10,7 +10,7 @@ from procsup.report.tables import align
 _HEADER = ("name", "state", "units", "when", "age", "size", "run")
 _DATA = (
     *("name", "run_id", "state", "message", "done", "planned", "succeeded", "began", "ended"),
-    *("age_s", "size_bytes", "directory", "user"),
+    *("grows", "age_s", "size_bytes", "directory", "user"),
 )
 
 
@@ -24,7 +24,7 @@ def format_listing(runs: List[ListedRun]) -> List[str]:
 
 
 def _make_row(run: ListedRun) -> List[Optional[str]]:
-    units = None if run.planned is None else f"{run.done}/{run.planned}"
+    units = None if run.planned is None else f"{run.done}/{run.planned}{'+' if run.grows else ''}"
     when = show_time(run.when) if run.when else None
     age_s = run.age_s
     age = None if age_s is None else show_duration(age_s)

@@ -86,6 +86,7 @@ def test_a_run_whose_input_has_not_ended_is_not_final_whoever_asks(stream, gate)
     gate.meet("a").exit(0)
 
     assert call(run.folder, "wait", "m", "--timeout", "1s").returncode == 124
+    assert call(run.folder, "list").stdout.split()[:10][-1] == "1/1+"
     run.end()
 
     assert call(run.folder, "wait", "m").returncode == 0
