@@ -23,11 +23,12 @@ def bring_to_completion(
     *,
     on_ready: Optional[Callable[[Opening], None]] = None,
     printers: Optional[Callable[[Opening], "Printer"]] = None,
+    repeat: str = "the same program again",
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
 
     `printers` makes the watchers that print the output of units and tell who failed, in place of a
-    display of the run.
+    display of the run. `repeat` says what makes a plan again that is not whole.
     """
     from procsup.supervisor import session
 
@@ -50,7 +51,8 @@ def bring_to_completion(
     for printer in printing:
         code = _finish_output(printer, code)
     took_s = time.monotonic() - begun
-    end = _End(request, openings[0], ending, took_s, are_failures_told=printers is not None)
+    again = repeat if ending.is_plan_open else f"procsup run {_format_again(request, openings[0])}"
+    end = _End(openings[0], ending, took_s, again, are_failures_told=printers is not None)
     code = _tell_end(end, display, code)
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
@@ -63,10 +65,10 @@ def _note_repetition(opening: Opening) -> str:
 
 
 class _End(NamedTuple):
-    request: Request
     opening: Opening
     ending: Ending
     took_s: float
+    again: str
     are_failures_told: bool  # each when its unit had ended
 
 
@@ -128,7 +130,7 @@ def _format_last_words(end: _End) -> List[str]:
     ending = end.ending
     path = ending.manifest_path
     shown = ending._replace(manifest_path=None if path is None else shorten_to_here(path))
-    commands = Commands(_format_again(end.request, end.opening), name_run(ending.directory))
+    commands = Commands(end.again, name_run(ending.directory))
     told = end.are_failures_told
     return format_ending(end.opening.spec.name, shown, end.took_s, commands, list_failures=not told)
 

@@ -191,14 +191,17 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
     )
     display = Display("none", options.quiet, options.as_json)
     return bring_to_completion(
-        request, display, printers=write_results(results, choose_printer(options))
+        request,
+        display,
+        printers=write_results(results, choose_printer(options)),
+        repeat="the same line again" if named else "the same line again, with --resume",
     )
 
 
 def _make_plan(head: Head, job: Job) -> PlanText:
     """Return a plan that is whole, or one that grows if its inputs may come late or be many."""
     lines = _make_lines(job)
-    rest = LineQueue(lines)
+    rest = LineQueue(lines, is_sure=False)
 
     def read() -> None:
         rest.fill()

@@ -18,10 +18,10 @@ from procsup.supervisor.requests import Ending
 
 
 class Commands(NamedTuple):
-    """Arguments of the command line for this run, quoted for the shell."""
+    """What goes on with this run, and the argument of verbs that names it, quoted for the shell."""
 
-    run: str  # the argument of `procsup run`
-    name: str  # the argument of `procsup logs` and `procsup retry`
+    again: str
+    name: str
 
 
 def format_ending(
@@ -57,7 +57,7 @@ def _format_headline(name: str, ending: Ending, took_s: float) -> str:
     reason = make_visible(ending.reason) or "not finished"
     left = count_noun(max(planned - done, 0), "unit")
     if _grows(ending):
-        left = f"{left} and those that the program would have made"
+        left = f"{left} and those that were still to come"
     return f"{name} is not finished: {reason}; {said}, {left} left, after {took}"
 
 
@@ -79,8 +79,8 @@ def _next_steps(ending: Ending, commands: Commands) -> List[str]:
     steps = []
     if ending.failures:
         steps.append(f"  procsup logs {commands.name} --failed")
-    if ending.status is None and not _grows(ending):  # a plan that still grows cannot be resumed
-        steps.append(f"  procsup run {commands.run}    # goes on where this ended")
+    if ending.status is None:
+        steps.append(f"  {commands.again}    # goes on where this ended")
     elif ending.status != "succeeded":
         steps.append(f"  procsup retry {commands.name}    # tries what did not succeed again")
     return ["next:", *steps] if steps else []

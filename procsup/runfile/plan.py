@@ -95,9 +95,14 @@ class Head(NamedTuple):
 
 
 class LineQueue:
-    """The lines of a plan that grows: one thread reads them, another one takes them."""
+    """The lines of a plan that grows: one thread reads them, another one takes them.
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
+    `is_sure`: a last line says that all units were made. Else it may only say that the program
+    ended that makes them, such as by the Ctrl-C that ends this one, too.
+    """
+
+    def __init__(self, lines: Iterator[bytes], *, is_sure: bool = True) -> None:
+        self.is_sure = is_sure
         self._lines = lines
         self._handover: Handover[bytes] = Handover(_MOST_READ_AHEAD)
         self._failure: Optional[Exception] = None
@@ -187,7 +192,7 @@ def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanTex
 def _make_open_error(shown: str) -> UsageError:
     return UsageError(
         f"{shown}: the plan has no last line: run the program again that makes it (with `name` and"
-        " `keep` it repeats nothing)"
+        " `keep` it repeats nothing), or the same line of procsup map (with --resume)"
     )
 
 
@@ -368,17 +373,20 @@ class LoadedPlan(LoadedRun):
         """Wait for more units; return them, and whether these are the last ones.
 
         None if their maker gave up. `keep` writes their lines to the file of the plan, before they
-        are checked. RunFileError has all problems of these units.
+        are checked; the last one only if it is sure. RunFileError has all problems of these units.
         """
         lines = None if self._rest is None else self._rest.take()
-        if lines is None:
+        if lines is None or self._rest is None:
             return None
         known, is_last = self._count, False
         try:
             is_last = is_last_line(lines[-1], known + len(lines) - 1, self._source.shown)
         except PlanWithdrawn:
             return None
-        keep(lines, last=is_last)
+        if is_last and not self._rest.is_sure:
+            keep(lines[:-1], last=False)
+        else:
+            keep(lines, last=is_last)
         problems = self._find_problems()
         stage = self.spec.stages[0].name
         units = self._read_units(stage, capacity, lines[:-1] if is_last else lines, problems)

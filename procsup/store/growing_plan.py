@@ -31,6 +31,11 @@ class PlanFile:
         self._is_ended = False  # nothing is written any more
         self._fd = open_private(path, os.O_WRONLY | os.O_APPEND, dir_fd=dir_fd)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no last line."""
+        return not self._is_ended
+
     def add(self, lines: Iterable[bytes], *, last: bool) -> None:
         """Append lines; the `last` ones are on disk on return. RecordError if that failed.
 

@@ -125,9 +125,9 @@ class Ending(NamedTuple):
     """How a sitting ended.
 
     `status` is ``succeeded`` or ``failed`` if the run is final; else it is None, and `reason` says
-    why. `complaint` describes a wrong selector that was found only during the run; `doubt` one that
-    selected none of the units known at the end. `failures` are the first ends that are not
-    succeeded, skipped or cancelled.
+    why. `is_plan_open`: more units might have come. `complaint` describes a wrong selector that was
+    found only during the run; `doubt` one that selected none of the units known at the end.
+    `failures` are the first ends that are not succeeded, skipped or cancelled.
     """
 
     status: Optional[str]
@@ -139,6 +139,7 @@ class Ending(NamedTuple):
     failures: Tuple[End, ...] = ()
     failed_total: int = 0
     manifest_path: Optional[str] = None
+    is_plan_open: bool = False
     complaint: str = ""
     doubt: str = ""
 

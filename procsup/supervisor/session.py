@@ -170,9 +170,9 @@ def bring_to_completion(
         begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
-        _end_plan(plan, plan_file)
+        is_open = _end_plan(plan, plan_file)
     old_runs.wait_for_first()  # the run directory is released
-    return _make_ending(plan, held, observers)
+    return _make_ending(plan, held, observers, is_plan_open=is_open)
 
 
 def _tell_ready(
@@ -337,15 +337,19 @@ def _keep_plan(
     return plan_file
 
 
-def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> None:
-    """Raise an error of writing the plan; add its last line if the run is final without it."""
+def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> bool:
+    """Raise an error of writing the plan; add its last line if the run is final without it.
+
+    Return whether it has none.
+    """
     if plan_file is None:
-        return
+        return False
     if plan_file.problem is not None:
         raise plan_file.problem
     if plan.outcome:
         count = plan.stages[0].tally.planned or 0
         plan_file.finish(count, end_line(count))
+    return plan_file.is_open
 
 
 def _make_opening(
@@ -438,7 +442,7 @@ def _make_engine(stack: ExitStack, held: _HeldRun, make_engine: EngineMaker) -> 
     return engine
 
 
-def _make_ending(plan: Plan, held: _HeldRun, observers: Observers) -> Ending:
+def _make_ending(plan: Plan, held: _HeldRun, observers: Observers, *, is_plan_open: bool) -> Ending:
     return Ending(
         status=plan.outcome or None,
         run_id=held.begin.run_id,
@@ -451,4 +455,5 @@ def _make_ending(plan: Plan, held: _HeldRun, observers: Observers) -> Ending:
         failures=tuple(observers.failures),
         failed_total=observers.failed_total,
         manifest_path=str(held.rundir.manifest) if plan.outcome else None,
+        is_plan_open=is_plan_open,
     )

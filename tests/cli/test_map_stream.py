@@ -143,6 +143,9 @@ def test_an_interrupt_while_no_input_comes_ends_it(stream, gate):
 
     assert run.child.returncode == -signal.SIGINT
     assert "m is not finished: interrupted by SIGINT" in err
+    assert "  the same line again    # goes on where this ended" in err
+    again = call(run.folder, "run", ".procsup/m/plan.jsonl")
+    assert (again.returncode, "the plan has no last line" in again.stderr) == (2, True)
 
 
 def test_a_stop_while_no_input_comes_ends_it(stream, gate):

@@ -21,7 +21,7 @@ from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Ending
 from tests.support.sittings import end
 
-COMMANDS = Commands("run.toml", "demo")
+COMMANDS = Commands("procsup run run.toml", "demo")
 
 
 def summary(**counts):

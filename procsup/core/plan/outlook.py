@@ -71,8 +71,11 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
     command changed; --fresh runs all``
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
-    line = f"kept {seen.kept} of {total}{'+' if seen.grows else ''}"
     when = [text for text in (before.moved_from, _describe_last_time(before)) if text]
+    if seen.grows and not total:
+        known = f" ({'; '.join(when)})" if when else ""
+        return f"units are compared as they come with what was done before{known}"
+    line = f"kept {seen.kept} of {total}{'+' if seen.grows else ''}"
     if when:
         line += f" ({'; '.join(when)})"
     line += f", {seen.to_run} to run"
