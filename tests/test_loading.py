@@ -32,6 +32,7 @@ LATE = {
     "shlex": MESSAGES,
     "shutil": ONE_WAY,
     "socket": "5 ms, for runs only",
+    "sqlite3": "very many names only, and not in every Python",
     "termios": NOT_EVERYWHERE,
     "threading": THE_GUARD,
     "tomli": A_LOOK,

@@ -52,7 +52,7 @@ def note_units(results: Results, job: Job, stage: str) -> Job:
 
 
 def _note_each(results: Results, job: Job, stage: str) -> Iterator[Values]:
-    names = Names()
+    names = Names(spills=True)
     for values in job.units:
         own = names.of(" ".join(values.label))  # as the plan's reader names them
         results.lines[f"{stage}/{own}"] = _make_line(job, values)

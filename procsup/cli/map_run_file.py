@@ -19,11 +19,11 @@ def format_run_file(options: MapOptions, job: Job) -> Iterator[str]:
     if not units:
         raise UsageError("--as-run-file: there are no inputs, expected at least one")
     if options.resume or options.fresh:
-        raise UsageError("--as-run-file: --resume and --fresh are no settings of a run file")
+        raise UsageError("--as-run-file: leave out --resume and --fresh, which a run file has not")
     if options.joblog is not None or options.results is not None:
         raise UsageError(
-            "--as-run-file: --joblog and --results are no settings of a run file, whose records and"
-            " logs have the same"
+            "--as-run-file: leave out --joblog and --results: the records and logs of a run file"
+            " have the same"
         )
     rows = [job.make_row(values) for values in units]
     names = Names()

@@ -217,6 +217,7 @@ def test_a_forgotten_unit_is_none_that_a_request_can_name():
     assert "s/3" in play.spilled
     play.asked("retry", units=["s/3"])
     assert not play.records[-1].ok
+    assert "units that succeeded long ago cannot be named" in play.records[-1].message
     play.asked("retry", units=["s/7"])
     assert (play.records[-2].ok, "s/7" in play.live) == (True, True)
 

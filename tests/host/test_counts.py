@@ -45,6 +45,6 @@ def test_a_database_that_cannot_be_written_is_an_error_of_the_records():
     found._database.execute("PRAGMA max_page_count = 1")
     found._database.execute("PRAGMA query_only = ON")
 
-    with pytest.raises(RecordError, match="temporary database of names cannot be written"):
+    with pytest.raises(RecordError, match="temporary database of names cannot be used"):
         found.set("9", 1)
     assert isinstance(found._database, sqlite3.Connection)

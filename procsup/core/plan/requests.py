@@ -235,7 +235,10 @@ def pick(plan: Plan, words: Sequence[str]) -> Tuple[Picked, str]:
             selection.learn([unit.spec for unit in stage.units], stage.name)
     selection.set_stages(explain_unknown(plan))
     picked = [pair for pair in by_id.values() if selection(pair[1].spec)]
-    return picked, selection.find_complaint()
+    complaint = selection.find_complaint()
+    if complaint and any(stage.has_forgotten for stage in plan.stages):
+        complaint += "; units that succeeded long ago cannot be named before the end of the run"
+    return picked, complaint
 
 
 def _make_facts(unit: Unit, now: float) -> Facts:

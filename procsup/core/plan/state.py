@@ -103,6 +103,11 @@ class Stage:
         return self.by_id.values()
 
     @property
+    def has_forgotten(self) -> bool:
+        """Whether some units were forgotten."""
+        return len(self.by_id) < (self.tally.planned or 0)
+
+    @property
     def expanded(self) -> bool:
         """Its units are known."""
         return self.tally.planned is not None

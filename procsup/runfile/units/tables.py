@@ -202,7 +202,8 @@ class UnitReader:
         if taken["id"] is not None:
             own = make_visible(taken["id"])
             if not self._namer.claim(own):
-                problem = f"two units have the id `{own}`: give each its own, or leave one out"
+                both = f"two units have the id `{self._recipe.spec.name}/{own}`"
+                problem = f"{both}: give each its own, or leave one out"
                 raise Wrong(faults=[(("id",), problem)])
             return own
         label = taken["label"]
