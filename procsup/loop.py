@@ -50,12 +50,13 @@ def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
         happened = world.engine.wait(
             _find_earlier(next_deadline(plan), world.interrupts.next_look())
         )
+        expanded = world.expander.drain()
         facts = [
             *happened,
-            *world.expander.drain(),
             *journal.drain(),
             *world.publisher.drain(),
             *world.interrupts.drain(),
+            *expanded,  # an interrupt of the same moment may be why no more units come
         ]
 
 

@@ -1,6 +1,7 @@
 """`procsup map`: one child per input, as with xargs and GNU Parallel."""
 
 import os
+import time
 from typing import Any, Iterator, List, Sequence, Tuple
 
 import click
@@ -29,6 +30,7 @@ from procsup.runfile.plan import (
 from procsup.supervisor.requests import Display, Request
 
 _STAGE = "map"
+_SIGNAL_COMES_S = 0.05
 
 _HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
 
@@ -200,14 +202,13 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
 
 def _make_plan(head: Head, job: Job) -> PlanText:
     """Return a plan that is whole, or one that grows if its inputs may come late or be many."""
-    lines = _make_lines(job)
-    rest = LineQueue(lines, is_sure=False)
+    rest = LineQueue(_make_lines(job), is_sure=False)
 
     def read() -> None:
         rest.fill()
 
     if job.is_short or try_start_thread(read, "procsup-inputs") is None:
-        return PlanText(head, list(lines)[:-1])
+        return PlanText(head, list(map(encode, job.make_tables())))
     return PlanText(head, [], rest)
 
 
@@ -216,4 +217,6 @@ def _make_lines(job: Job) -> Iterator[bytes]:
     for table in job.make_tables():
         yield encode(table)
         count += 1
+    # Ctrl-C ends the program that makes the inputs, too: the signal must be here before their end.
+    time.sleep(_SIGNAL_COMES_S)
     yield end_line(count)

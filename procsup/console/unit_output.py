@@ -158,6 +158,7 @@ class UnitOutput:
     def _take(self, news: Union[_Begun, End, None]) -> None:
         if isinstance(news, _Begun):
             unit = self._units.setdefault(news.attempt.unit, _Unit(news.tag))
+            unit.has_ended, unit.failure = False, None  # it may be retried while it waits
             paths = self._rundir.make_log_paths(news.attempt, news.stage)
             unit.logs = [LogCopy(STDOUT_FD, paths[0]), LogCopy(STDERR_FD, paths[1])]
         elif news is not None:

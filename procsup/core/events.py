@@ -157,7 +157,8 @@ class Expanded(Struct, frozen=True, tag=True):
     `unfit` holds units with missing inputs if `missing-inputs` is ``fail-unit``;
     `program` is the stage's script or module file, None if there is none; `notes` are for the
     user: what was left out. Unless it is the `last` one, more units follow, which the planner asks
-    for by another `Expand`.
+    for by another `Expand`. `unsure`: that it is the last one may only mean that the program that
+    makes the units was ended.
     """
 
     stage: str
@@ -168,6 +169,7 @@ class Expanded(Struct, frozen=True, tag=True):
     program: Optional[Program] = None
     notes: Tuple[str, ...] = ()
     last: bool = True
+    unsure: bool = False
 
 
 class Weighed(Struct, frozen=True, tag=True):

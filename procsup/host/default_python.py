@@ -10,7 +10,7 @@ from procsup.host.owners import is_root
 from procsup.host.pythons import explain_doubt
 
 _IS_WINDOWS = sys.platform == "win32"
-# What these tools write into the environment that is a program's own: nobody installs into it.
+# What these tools write into the environment that is a program's own: users do not install into it.
 _PRIVATE = (("pipx", "pipx_metadata.json"), ("uv", "uv-receipt.toml"))
 _ALWAYS_ACTIVE = ("base", "root")  # conda's, which many shells activate at their start
 

@@ -37,7 +37,7 @@ def open_log(
     not a regular file of the run's user: the record of another user's run may name any file that we
     may read. The record of a copy, which may come with a checkout, may do so, too: of a copy only
     logs that really are in one of the folders `only` are read. The path of a live run may lead to
-    somebody else's folder by now: its supervisor knows the `owner` (uid).
+    another user's folder by now: its supervisor knows the `owner` (uid).
     """
     name, folder = os.path.join(run, path), os.fspath(run)
     file = open_reading(name)

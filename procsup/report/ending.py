@@ -79,7 +79,7 @@ def _next_steps(ending: Ending, commands: Commands) -> List[str]:
     steps = []
     if ending.failures:
         steps.append(f"  procsup logs {commands.name} --failed")
-    if ending.status is None:
+    if ending.status is None or (ending.status == "failed" and ending.is_plan_open):
         steps.append(f"  {commands.again}    # goes on where this ended")
     elif ending.status != "succeeded":
         steps.append(f"  procsup retry {commands.name}    # tries what did not succeed again")

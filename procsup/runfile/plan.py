@@ -21,7 +21,6 @@ from typing import (
     Optional,
     Protocol,
     Sequence,
-    Tuple,
 )
 
 import msgspec
@@ -329,6 +328,14 @@ class KeepLines(Protocol):
         """Write them."""
 
 
+class MoreUnits(NamedTuple):
+    """Units of a plan that grows; whether they are the last ones, and whether that `is_sure`."""
+
+    units: List[UnitSpec]
+    is_last: bool
+    is_sure: bool
+
+
 class LoadedPlan(LoadedRun):
     """A valid plan, and its units; `text` is the text that it was read from."""
 
@@ -364,26 +371,26 @@ class LoadedPlan(LoadedRun):
 
     def stop_growing(self) -> None:
         """Let a thread return that waits for more units."""
-        if self._rest is not None:
-            self._rest.leave()
+        rest = self._rest  # another thread may clear it
+        if rest is not None:
+            rest.leave()
 
-    def expand_more(
-        self, capacity: Capacity, keep: KeepLines
-    ) -> Optional[Tuple[List[UnitSpec], bool]]:
-        """Wait for more units; return them, and whether these are the last ones.
+    def expand_more(self, capacity: Capacity, keep: KeepLines) -> Optional[MoreUnits]:
+        """Wait for more units.
 
         None if their maker gave up. `keep` writes their lines to the file of the plan, before they
         are checked; the last one only if it is sure. RunFileError has all problems of these units.
         """
-        lines = None if self._rest is None else self._rest.take()
-        if lines is None or self._rest is None:
+        rest = self._rest
+        lines = None if rest is None else rest.take()
+        if lines is None or rest is None:
             return None
         known, is_last = self._count, False
         try:
             is_last = is_last_line(lines[-1], known + len(lines) - 1, self._source.shown)
         except PlanWithdrawn:
             return None
-        if is_last and not self._rest.is_sure:
+        if is_last and not rest.is_sure:
             keep(lines[:-1], last=False)
         else:
             keep(lines, last=is_last)
@@ -400,7 +407,7 @@ class LoadedPlan(LoadedRun):
         if is_last:
             self._rest = None
             self._registry.forget_units()
-        return units, is_last
+        return MoreUnits(units, is_last, rest.is_sure)
 
     def _find_problems(self) -> Problems:
         return PlanProblems(self._source.shown)

@@ -2,17 +2,14 @@
 
 import os
 import threading
-from itertools import islice
 from typing import Iterable, Optional
 
 from procsup.errors import RecordError
 from procsup.host.files import (
     describe_error,
     open_private,
-    open_record,
     sync_fd,
     write_all,
-    write_atomically,
 )
 
 
@@ -53,22 +50,6 @@ class PlanFile:
                 raise self.problem from error
             if last:
                 self._end()
-
-    def finish(self, count: int, end: bytes) -> None:
-        """End the plan after `count` units if it has no end yet; RecordError if that failed.
-
-        A policy ended the run: lines that were written after these units belong to none of it.
-        """
-        with self._lock:
-            if self._is_ended:
-                return
-            self._end()  # Windows replaces no open file
-            try:
-                with open_record(self._path) as file:
-                    lines = list(islice(file, 1 + count))
-                write_atomically(self._path, [*lines, end], dir_fd=self._dir_fd)
-            except OSError as error:
-                raise self._make_error(error) from error
 
     def close(self) -> None:
         """Close the file; may be called again."""

@@ -1,7 +1,7 @@
 """Results that are held on disk until their manifest is written: a run of any length fits."""
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, Dict, Iterable, Iterator, Optional, Tuple
 
 import msgspec
@@ -107,7 +107,8 @@ class SpilledResults:
     def close(self) -> None:
         """Remove the files."""
         self._files = None
-        self._stack.close()
+        with suppress(OSError):  # what was not written yet is not read any more
+            self._stack.close()
 
     def _make_error(self, action: str, error: OSError) -> RecordError:
         return RecordError(

@@ -27,7 +27,7 @@ from procsup.core.rooted import strip_folder
 from procsup.core.slots import Capacity, Needs, explain_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_published_files, list_upstream
 from procsup.core.versions import Version
-from procsup.errors import ProcsupError, RunFileError
+from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import readings
 from procsup.host.nested import read_granted_cpus
 from procsup.host.opened import Folder
@@ -162,11 +162,14 @@ class Expander:
         stage = self._spec.stage(name)
         try:
             more = loaded.expand_more(self._capacity, plan_file.add)
+        except RecordError as error:
+            plan_file.problem = plan_file.problem or error  # it is raised at the end
+            return Expanded(name, problem=str(error))
         except ProcsupError as error:
             return Expanded(name, problem=str(error))
         if more is None:
             return Expanded(name, problem="the program that makes its units gave up")
-        units, is_last = more
+        units, is_last, is_sure = more
         weighed = self._weigh(stage, units)
         due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
         too_large = self._list_too_large(stage, due)
@@ -174,7 +177,8 @@ class Expander:
             return _make_refusal(name, too_large)
         if due:
             weighed = self._check_stage(stage, weighed)
-        return msgspec.structs.replace(weighed, last=is_last, notes=loaded.notes(name))
+        notes = loaded.notes(name)
+        return msgspec.structs.replace(weighed, last=is_last, unsure=not is_sure, notes=notes)
 
     def weigh_again(self, order: Weigh) -> Weighed:
         """Weigh units again after their inputs were made anew."""

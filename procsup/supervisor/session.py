@@ -338,7 +338,7 @@ def _keep_plan(
 
 
 def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> bool:
-    """Raise an error of writing the plan; add its last line if the run is final without it.
+    """Raise an error of writing the plan; add its last line if it is whole, and the run final.
 
     Return whether it has none.
     """
@@ -346,9 +346,9 @@ def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> bool:
         return False
     if plan_file.problem is not None:
         raise plan_file.problem
-    if plan.outcome:
-        count = plan.stages[0].tally.planned or 0
-        plan_file.finish(count, end_line(count))
+    stage = plan.stages[0]
+    if plan.outcome and not stage.was_cut:
+        plan_file.add([end_line(stage.tally.planned or 0)], last=True)
     return plan_file.is_open
 
 

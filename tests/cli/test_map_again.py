@@ -247,7 +247,7 @@ def test_outputs_stand_in_the_run_file_of_a_line(project):
         (["--outputs", "o", "true"], "`map/a` and `map/b` write the same file, o"),
         (["--resume", "--name", "m", "true"], "with --name the same line goes on by itself"),
         (["--as-run-file", "-n2", "--outputs", "{}", "true"], "no output that stands for several"),
-        (["--as-run-file", "--fresh", "true"], "--resume and --fresh are no settings"),
+        (["--as-run-file", "--fresh", "true"], "leave out --resume and --fresh"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_started(project, words, said):

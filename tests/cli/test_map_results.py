@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_and_the_work_goes_on(project):
     [
         (["--joblog", "none/log"], "--joblog: none/log: No such file or directory"),
         (["--results", "file/r"], "--results: file/r: "),
-        (["--as-run-file", "--joblog", "l"], "--joblog and --results are no settings"),
+        (["--as-run-file", "--joblog", "l"], "leave out --joblog and --results"),
     ],
 )
 def test_files_that_cannot_be_written_are_refused(project, words, said):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.faults.laws import until
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 
 GATED = [sys.executable, "-S", str(PROGRAMS / "gated.py")]
@@ -44,6 +45,11 @@ class Stream:
     def send(self, text):
         self.child.stdin.write(text)
         self.child.stdin.flush()
+
+    def has_kept_one(self):
+        """Whether a live run has kept a unit of an earlier one."""
+        stage = json.loads(call(self.folder, "status", "m", "--json").stdout)["stages"]["map"]
+        return stage["kept"] == 1 and stage["status"] == "open"
 
     def end(self, text=""):
         return self.child.communicate(text, timeout=LIMIT_S)
@@ -188,3 +194,33 @@ def test_more_units_than_stay_in_memory_are_all_in_the_manifest_in_order(tmp_pat
     manifest = json.loads((tmp_path / ".procsup" / "m" / "manifest.json").read_text())
     assert [unit["id"] for unit in manifest["units"]] == [f"map/{n}" for n in range(1100)]
     assert call(tmp_path, "verify", "m").returncode == 0
+
+
+def test_a_stream_that_a_failure_ended_is_not_whole_and_no_retry_says_that_it_has_succeeded(
+    stream, gate
+):
+    run = stream("-j1", "--halt", "now,fail=1")
+    run.send("a\nb\n")
+    gate.meet("a").exit(1)
+    _, err = run.end("c\n")
+
+    assert run.child.returncode == 1
+    assert "  the same line again    # goes on where this ended" in err
+    again = call(run.folder, "retry", "m")
+    assert (again.returncode, "the plan has no last line" in again.stderr) == (2, True)
+
+
+def test_an_older_result_does_not_stand_while_more_inputs_may_come(stream, gate):
+    first = stream()
+    first.send("a\n")
+    gate.meet("a").exit(0)
+    first.end()
+    assert first.child.returncode == 0
+
+    second = stream()
+    second.send("a\n")
+    until(second.has_kept_one, "it has kept nothing", LIMIT_S)
+    assert call(second.folder, "stop", "m").returncode == 0
+    second.end()
+
+    assert call(second.folder, "wait", "m").returncode == 3

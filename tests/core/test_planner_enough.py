@@ -132,3 +132,22 @@ def test_the_laws_hold_in_any_history_with_enough(start):
         live(world, dice.randint(1, 6))
         fired += any(type(one) is StageFinal and one.enough for one in world.journal)
     assert fired > 10
+
+
+def test_the_last_unit_may_bring_the_success_that_is_enough():
+    made = play(Enough("drain"), 2, jobs=1)
+
+    made.ended("u0", Exited(1)).ended("u1").synced()
+
+    assert made.plan.outcome == "succeeded"
+    assert final(made).enough == "enough: 1 unit succeeded"
+
+
+def test_a_share_counts_at_the_end_of_the_units_though_all_have_ended_before():
+    made = Play([stage(enough=Enough(at_fraction=0.5))], [unit("s/a"), unit("s/b")], grows=True)
+    made.ended("s/a").ended("s/b", Exited(1)).synced()
+    assert made.plan.outcome is None
+
+    made.more(last=True)
+
+    assert made.plan.outcome == "succeeded"

@@ -238,3 +238,47 @@ def test_no_unit_of_a_stage_that_is_known_at_the_start_is_forgotten():
         play.synced()
 
     assert play.spilled == []
+
+
+def test_an_end_that_comes_with_an_interrupt_is_not_taken_for_the_end_of_all_units():
+    play = grow()
+    play.ended("s/a")
+    play.interrupted()
+    play.more("s/b", last=True, unsure=True)
+    play.synced()
+
+    assert play.plan.outcome == ""
+    assert play.plan.by_name["s"].tally.grows
+    assert not any(last for _, last in planned(play))
+
+
+@pytest.mark.parametrize("early", ["drain", "stop"])
+def test_an_end_that_comes_after_a_request_is_taken(early):
+    play = grow()
+    play.asked(early)
+    play.more(last=True, unsure=True)
+    play.ended("s/a").synced()
+
+    assert planned(play)[-1] == ([], True)
+
+
+def test_an_older_manifest_is_withdrawn_while_more_units_may_come():
+    play = Play([stage("s")], [], grows=True)
+
+    assert play.take_orders() == ["withdraw s", "expand s"]
+
+
+def test_a_stage_that_a_failure_ended_knows_that_more_units_would_have_come():
+    play = grow(on_failure=OnFailure("drain", at_count=1)).ended("s/a", Exited(1)).synced()
+
+    assert play.plan.outcome == "failed"
+    assert play.plan.by_name["s"].was_cut
+
+
+def test_a_stage_whose_units_all_came_was_not_cut():
+    play = grow(on_failure=OnFailure("drain", at_count=1))
+    play.more("s/b", last=True)
+    play.ended("s/a", Exited(1)).ended("s/b").synced()
+
+    assert play.plan.outcome == "failed"
+    assert not play.plan.by_name["s"].was_cut

@@ -29,17 +29,16 @@ def test_lines_follow_those_that_are_there(plan_file, path):
     plan_file.add([b"two\n", b"three\n"], last=False)
     plan_file.add([END], last=True)
     plan_file.add([b"late\n"], last=False)
-    plan_file.finish(1, b"other end")
+    plan_file.add([b"other end"], last=True)
 
     assert path.read_bytes() == b"head\none\ntwo\nthree\nend\n"
 
 
-def test_a_plan_without_an_end_is_ended_after_the_units_of_the_run(plan_file, path):
-    plan_file.add([b"two\n", b"three\n"], last=False)
-
-    plan_file.finish(2, END)
-
-    assert path.read_bytes() == b"head\none\ntwo\nend\n"
+def test_it_is_open_until_its_last_line(plan_file):
+    plan_file.add([b"two\n"], last=False)
+    assert plan_file.is_open
+    plan_file.add([END], last=True)
+    assert not plan_file.is_open
 
 
 def test_what_keeps_a_line_from_being_written_is_kept(plan_file, monkeypatch):

@@ -24,9 +24,9 @@ def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
 
 
 def explain_enough(stage: Stage) -> str:
-    """Say why a stage needs no more units; empty if it does, or if all have their verdict."""
+    """Say why a stage needs no more units; empty if it does, or if all have succeeded."""
     policy, tally = stage.spec.enough, stage.tally
-    if policy is None or stage.halted or (stage.undecided == 0 and not tally.grows):
+    if policy is None or stage.halted or (tally.succeeded == tally.planned and not tally.grows):
         return ""
     if policy.at_fraction is not None and tally.grows:
         return ""  # the number of units is not known yet

@@ -89,6 +89,9 @@ def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
         plan.complaint = plan.complaint or fact.problem
         plan.end_early(EarlyEnd.DRAINING, fact.problem)
         return
+    if fact.unsure and plan.summary.ending >= EarlyEnd.INTERRUPTED:
+        # What interrupted this program may have ended the one that makes the units, too.
+        fact = msgspec.structs.replace(fact, last=False)
     plan.set_growing(stage, grows=not fact.last)
     stage.unfit.update(fact.unfit)
     stage.tally.news += fact.notes
@@ -358,12 +361,14 @@ def _withdraw(plan: Plan) -> None:
 def _is_outdated(plan: Plan, stage: Stage, known: Dict[str, bool]) -> bool:
     """Whether an older manifest of a stage is outdated: units of it, or of one before it, will run.
 
-    Units that `--only` leaves aside will not run, but differ from that manifest, too.
+    Units that `--only` leaves aside will not run, but differ from that manifest, too. So do those
+    that are still to come.
     """
     if stage.name not in known:
         known[stage.name] = (
             bool(stage.ready)
             or stage.left_aside
+            or stage.tally.grows
             or any(not standing.keeps_verdict for standing in stage.standings)
             or any(_is_outdated(plan, plan.by_name[name], known) for name in stage.upstream)
         )

@@ -84,6 +84,7 @@ class Stage:
         self.room_for: Optional[Tuple[object, ...]] = None  # the last needs that can fit
         self.leftovers: Optional[Dict[str, Set[str]]] = None  # see ``leftover_notes.py``
         self.passed_over = False  # skipped before its units were known
+        self.was_cut = False  # it was ended before all its units were made
         self.is_asked = False  # more units were requested, and have not come yet
 
     @property

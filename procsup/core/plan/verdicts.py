@@ -252,6 +252,7 @@ def pass_over(plan: Plan, stage: Stage, cause: str) -> None:
     stage.ready.clear()
     stage.standings = []
     if stage.tally.grows:  # units that are not made yet do not belong to the run
+        stage.was_cut = True
         plan.set_growing(stage, grows=False)
         plan.write(Planned(stage.name, [], True))
     if not stage.expanded:
