@@ -25,6 +25,11 @@ class Counts:
         self._known: Dict[str, int] = {}
         self._database: Optional[Connection] = None
 
+    def __del__(self) -> None:
+        """Close the database: Python 3.13 warns of one that is left open."""
+        if self._database is not None:
+            self._database.close()
+
     def get(self, text: str) -> int:
         """Return the number of a text."""
         number = self._known.get(text)
