@@ -1,4 +1,4 @@
-"""Which earlier run of `procsup map` a command line takes up: the name of a run says its line."""
+"""Finds the earlier run that a line of `procsup map` continues, by the digests in its name."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def _list_runs(home: str, command: str) -> List[Tuple[str, str]]:
     """Return the names of unnamed runs of a command, and their sources; the newest first."""
     try:
         names = os.listdir(home)
-    except OSError:  # there are no runs yet, or the start of this one says what is wrong
+    except OSError:  # there are no runs yet; another error is reported when the run starts
         return []
     matches = [match for match in map(_OF_A_LINE.fullmatch, names) if match and match[2] == command]
     matches.sort(key=lambda match: (match[1], int(match[4] or 1)), reverse=True)

@@ -39,7 +39,7 @@ class LogCopy:
         before = self.size
         try:
             self.size = 0 if self.path is None else os.stat(self.path).st_size
-        except OSError:  # not made yet, or gone: its end tells more
+        except OSError:  # not made yet, or removed
             return False
         return self.size != before
 

@@ -25,7 +25,7 @@ class PlainWatcher:
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
     def note_start(self, order: Start) -> None:
-        """Show nothing: a line tells of an end."""
+        """Show nothing: each line is about an end."""
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: show it at the end of this turn."""

@@ -14,7 +14,7 @@ class Lasting(NamedTuple):
 
 
 class Slowest:
-    """Is told of starts and ends by the loop; another thread may ask."""
+    """The loop passes starts and ends to it; `find` may be called on another thread."""
 
     def __init__(self) -> None:
         self._begun: Dict[str, float] = {}  # live units, the oldest first

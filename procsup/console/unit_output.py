@@ -33,10 +33,10 @@ _REDRAW_S = 0.05  # the least time between two outputs above a bar
 
 
 class Manner(NamedTuple):
-    """How output is printed: whole when a unit ends, unless something else is said.
+    """How output is printed. By default all output of a unit is printed when it ends.
 
     `in_order`: that of the starts. `by_line`: whole lines, as they come. `tagged`: each line has
-    the unit's inputs and a tab before it. `silent`: only failures are told.
+    the unit's inputs and a tab before it. `silent`: only failures are printed.
     """
 
     in_order: bool = False

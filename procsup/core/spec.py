@@ -30,10 +30,11 @@ class OnFailure(Struct, frozen=True):
 
 
 class Enough(Struct, frozen=True):
-    """When a stage needs no more units: it has then succeeded, whatever the others are.
+    """The number of units from which on a stage has succeeded; its other units are not needed.
 
-    `of` says what is counted: units that ``succeeded``, or all that are ``done``, of which then
-    none may have failed. `at_count` of them, or `at_fraction` of those planned, are enough.
+    `of` is what is counted: units that ``succeeded``, or all that are ``done``. With ``done`` the
+    stage has failed if one of them has. `at_count` of them, or `at_fraction` of the planned units,
+    are enough.
     `do` is ``stop`` (end running units) or ``drain`` (start nothing more).
     """
 

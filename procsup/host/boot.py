@@ -211,7 +211,9 @@ class Announcing:
                 yield from lines
             except GeneratorExit:
                 raise  # the reader has ended, and the lines are closed
-            except BaseException as error:  # set before the other process is told
+            except (
+                BaseException
+            ) as error:  # set before the other process gets the line that ends the plan
                 self.problem = error
                 raise
 

@@ -109,7 +109,7 @@ class Sitting:
 
     @property
     def log_places(self) -> LogPlaces:
-        """Where logs of this run are read, if its path leads to another folder by then, too."""
+        """Where logs of this run are read, with the owner of the open run directory."""
         return LogPlaces(str(self.rundir.path), owner=self.folder.status.st_uid)
 
     def begin(self, sitting: int, run_id: str, stages: Sequence[str]) -> None:

@@ -107,7 +107,7 @@ class SpilledResults:
     def close(self) -> None:
         """Remove the files."""
         self._files = None
-        with suppress(OSError):  # what was not written yet is not read any more
+        with suppress(OSError):  # a failed flush does no harm: the files are not read again
             self._stack.close()
 
     def _make_error(self, action: str, error: OSError) -> RecordError:
