@@ -19,6 +19,7 @@ from procsup.host.default_python import choose_python
 from procsup.host.files import describe_error, write_atomically
 from procsup.host.folders import make_absolute
 from procsup.host.nested import read_granted_cpus
+from procsup.host.opened import Folder
 from procsup.host.owners import find_first_closed
 from procsup.paths.opening import is_absent
 from procsup.runfile.load import LoadedRun, load
@@ -77,28 +78,31 @@ class ResolvedRequest(NamedTuple):
         refuse(self.only, late, "--only ")
         refuse(self.again, late)
 
-    def keep_plan(self, dir_fd: Optional[int]) -> Optional[PlanFile]:
-        """Write a program's plan into the run directory, whose lock this process holds.
+    def keep_plan(self, folder: Folder) -> Optional[PlanFile]:
+        """Write a program's plan into `folder`, the run directory, whose lock this process holds.
 
         A resume reads it from there. RecordError if it cannot be written. The text is freed
-        afterwards: it may be large, and is not needed any more. `dir_fd` is of the run directory,
-        as in `host.files`. Returns the file if the plan grows.
+        afterwards: it may be large, and is not needed any more. Returns the file if the plan grows:
+        then it is begun at once only where no older plan is.
         """
         if not isinstance(self.loaded, LoadedPlan):
             return None
-        if self.request.plan is not None:
-            self._write_plan(self.loaded, dir_fd)
+        path, plan_file = os.path.join(self.spec.directory, PLAN_FILE), None
+        if self.loaded.grows:
+            plan_file = PlanFile(path, self.loaded.text.lines(), dir_fd=folder.fd)
+            if not folder.has(PLAN_FILE):
+                plan_file.begin()
+        elif self.request.plan is not None:
+            _write_plan(path, self.loaded, folder)
         self.loaded.forget_text()
-        if not self.loaded.grows:
-            return None
-        return PlanFile(os.path.join(self.spec.directory, PLAN_FILE), dir_fd=dir_fd)
+        return plan_file
 
-    def _write_plan(self, loaded: LoadedPlan, dir_fd: Optional[int]) -> None:
-        path = os.path.join(self.spec.directory, PLAN_FILE)
-        try:
-            write_atomically(path, loaded.text.lines(), dir_fd=dir_fd)
-        except OSError as error:
-            raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error
+
+def _write_plan(path: str, loaded: LoadedPlan, folder: Folder) -> None:
+    try:
+        write_atomically(path, loaded.text.lines(), dir_fd=folder.fd)
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error
 
 
 def read(request: Request) -> ResolvedRequest:

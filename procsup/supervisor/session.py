@@ -33,10 +33,8 @@ from procsup.host.leftovers import end_leftovers
 from procsup.host.parent_watch import ParentWatch
 from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
-from procsup.runfile.plan import end_line
 from procsup.seams import seam
 from procsup.store.control import ControlInbox
-from procsup.store.growing_plan import PlanFile
 from procsup.store.journal import JournalWriter
 from procsup.store.place import find_way
 from procsup.store.rundir import RunDir, has_records
@@ -46,7 +44,7 @@ from procsup.supervisor.expansion import Expander
 from procsup.supervisor.observers import Observers
 from procsup.supervisor.old_runs import OldRuns
 from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
-from procsup.supervisor.publishing import open_queue
+from procsup.supervisor.publishing import GrowingPlan, open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
 from procsup.supervisor.resolved_request import ResolvedRequest, list_notices, make_directory, read
 
@@ -160,17 +158,17 @@ def bring_to_completion(
         expander = Expander(asked, held.past.history, os.environ, folder=held.sitting.folder)
         early = expander.expand_early(asked.units)
         opening = _make_opening(asked, held, plan, early)
-        plan_file = _keep_plan(stack, asked, held, expander)
+        growing = _keep_plan(stack, asked, held, expander, plan)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
         observers = Observers(watchers(opening), partial(_tell_ready, opening, old_runs, on_ready))
         stack.callback(observers.close)
         engine = _make_engine(stack, held, make_engine)
         waker.engine = engine
-        world = _make_world(stack, asked, held, expander, observers, signals, engine)
+        world = _make_world(stack, asked, held, expander, observers, signals, engine, growing)
         begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
-        is_open = _end_plan(plan, plan_file)
+        is_open = growing is not None and growing.check()
     old_runs.wait_for_first()  # the run directory is released
     return _make_ending(plan, held, observers, is_plan_open=is_open)
 
@@ -327,29 +325,15 @@ def _place_begin(held: _HeldRun) -> Begin:
 
 
 def _keep_plan(
-    stack: ExitStack, asked: ResolvedRequest, held: _HeldRun, expander: Expander
-) -> Optional[PlanFile]:
-    """Write a program's plan into the run directory; return its file if it grows."""
-    plan_file = asked.keep_plan(held.sitting.folder.fd)
-    if plan_file is not None:
-        stack.callback(plan_file.close)
-        expander.grow_into(plan_file)
-    return plan_file
-
-
-def _end_plan(plan: Plan, plan_file: Optional[PlanFile]) -> bool:
-    """Raise an error of writing the plan; add its last line if it is whole, and the run final.
-
-    Return whether it has none.
-    """
+    stack: ExitStack, asked: ResolvedRequest, held: _HeldRun, expander: Expander, plan: Plan
+) -> Optional[GrowingPlan]:
+    """Write a program's plan into the run directory; return it if it grows."""
+    plan_file = asked.keep_plan(held.sitting.folder)
     if plan_file is None:
-        return False
-    if plan_file.problem is not None:
-        raise plan_file.problem
-    stage = plan.stages[0]
-    if plan.outcome and not stage.was_cut:
-        plan_file.add([end_line(stage.tally.planned or 0)], last=True)
-    return plan_file.is_open
+        return None
+    stack.callback(plan_file.close)
+    expander.grow_into(plan_file)
+    return GrowingPlan(plan_file, plan.stages[0])
 
 
 def _make_opening(
@@ -381,11 +365,9 @@ def _make_world(
     observers: Observers,
     signals: SignalInterrupts,
     engine: Engine,
+    growing: Optional[GrowingPlan],
 ) -> World:
-    guard_link = guard.find_guard_link()
-    if guard_link is not None:
-        guard_link.wait_until_ready()
-        guard_link.tell_run_id(held.begin.run_id, held.begin.mark_base)
+    _tell_guard(held.begin)
     journal = stack.enter_context(
         JournalWriter.open(
             held.rundir.journal,
@@ -407,6 +389,7 @@ def _make_world(
         journal,
         started=held.past.started,
         wake=engine.wake,
+        growing=growing,
     )
     stack.callback(publisher.close)
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
@@ -418,6 +401,13 @@ def _make_world(
         asked.request.time_limit_s,
     )
     return World(engine, journal, side_expander, publisher, calls, observers, SystemClock())
+
+
+def _tell_guard(begin: Begin) -> None:
+    guard_link = guard.find_guard_link()
+    if guard_link is not None:
+        guard_link.wait_until_ready()
+        guard_link.tell_run_id(begin.run_id, begin.mark_base)
 
 
 def _watch_owner(asked: ResolvedRequest, engine: Engine) -> Optional[ParentWatch]:
