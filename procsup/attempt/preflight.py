@@ -46,6 +46,10 @@ class _Way(NamedTuple):
     env: Tuple[Tuple[str, str], ...]  # PATH, PYTHON...
 
 
+# Good answers of interpreters for one stage, of which units come in many parts.
+Answers = Dict[_Way, ModuleAnswer]
+
+
 def preflight(
     spec: RunSpec,
     stage: StageSpec,
@@ -55,22 +59,25 @@ def preflight(
     promised: DeclaredOutputs = NOTHING,
     touch: bool = True,
     asking: bool = True,
+    answers: Optional[Answers] = None,
 ) -> Tuple[List[str], Dict[str, str]]:
     """Check all that these units need; return the problems of the stage, and the unfit units.
 
     Unfit (id -> reason) are units with missing inputs if `missing-inputs` is ``fail-unit``.
     Folders of outputs are made, but only if there are no problems; with `touch` false nothing is
     written, with `asking` false no interpreter is started. Files that are `promised` by other units
-    need not exist yet. Never raises OSError.
+    need not exist yet. An interpreter with one of the `answers` is not asked again; answers are
+    added there. Never raises OSError.
     """
     missing = _find_missing(units, promised, list_published_files(spec))
     unfit = _find_unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
     asked = _select_to_ask(stage, fit, promised)
+    answers = {} if answers is None else answers
     problems = [
         *([] if unfit else _describe_missing(missing, units)),
         *check_secrets(stage, environment),
-        *_check_programs(spec, stage, asked, environment, asking=asking),
+        *_check_programs(spec, stage, asked, environment, answers if asking else None),
         *(check_run_directory(spec) if touch else []),
     ]
     if touch and not problems:
@@ -79,15 +86,22 @@ def preflight(
 
 
 def find_unit_program(
-    stage: StageSpec, units: Sequence[UnitSpec], *, asking: bool = True
+    stage: StageSpec,
+    units: Sequence[UnitSpec],
+    *,
+    asking: bool = True,
+    answers: Optional[Answers] = None,
 ) -> Optional[Program]:
     """Return the script or module file that these units run, None if there is none.
 
-    With `asking` false no interpreter is started, so that a module's file is unknown.
+    With `asking` false no interpreter is started, so that a module's file is unknown; `answers` as
+    in `preflight`, which adds to them.
     """
     path = stage.script
     if path is None and stage.module is not None and units and asking:
-        path = _find_module_file(stage, stage.module, units[0])
+        (way,) = _group_by_way(stage, units[:1])
+        answer = None if answers is None else answers.get(way)
+        path = answer.file if answer else _find_module_file(stage, stage.module, units[0])
     if path is None:
         return None
     try:
@@ -195,9 +209,9 @@ def _check_programs(
     stage: StageSpec,
     units: Sequence[UnitSpec],
     environment: Mapping[str, str],
-    *,
-    asking: bool,
+    answers: Optional[Answers],
 ) -> List[str]:
+    """Return what is wrong with the units' programs; without `answers` no interpreter is asked."""
     bad_folders = _find_bad_folders(units)
     problems = [
         f"cwd {join_names(paths)} {reason}; make it, or mend `cwd`"
@@ -209,9 +223,9 @@ def _check_programs(
     if stage.script is not None and not os.access(stage.script, os.R_OK):
         reason = "does not exist" if is_absent(stage.script) else "cannot be read"
         problems.append(f"script {make_visible(stage.script)} {reason}; mend `script`")
-    if commands or not (asking and stage.interpreter):
+    if commands or answers is None or not stage.interpreter:
         return problems + commands
-    return problems + _check_interpreters(spec, stage, ways, environment)
+    return problems + _check_interpreters(spec, stage, ways, environment, answers)
 
 
 def _find_bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
@@ -302,9 +316,11 @@ def _check_interpreters(
     stage: StageSpec,
     ways: Sequence[Tuple[_Way, UnitSpec]],
     environment: Mapping[str, str],
+    answers: Answers,
 ) -> List[str]:
     problems: Dict[str, None] = {}
-    for way, unit in ways[:_ASKED_MOST]:
+    new = [pair for pair in ways if pair[0] not in answers]
+    for way, unit in new[: max(_ASKED_MOST - len(answers), 0)]:
         file = _find_without_asking(stage, way, environment)
         if file is None:
             env = make_environment(stage, unit, environment, scratch=spec.directory)
@@ -312,6 +328,8 @@ def _check_interpreters(
             answer = known or ask(way.head, stage.module, cwd=way.cwd, env=env)
             if answer.problem:
                 problems[f"{answer.problem}; mend `python`, `module`, `cwd` or `pythonpath`"] = None
+            else:
+                answers[way] = answer
             file = answer.file
         if stage.module is not None and file is not None:
             _modules[_find_module_key(stage, way.cwd)] = file

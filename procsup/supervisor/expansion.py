@@ -79,6 +79,8 @@ class Expander:
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, List[UnitSpec]] = {}  # of the stages expanded so far
         self._plan_file: Optional[PlanFile] = None  # of a plan that grows
+        # Another stage before a stage may make what its interpreter was asked for.
+        self._answers: Optional[preflight.Answers] = {} if self._loaded.grows else None
         self._standings: Dict[Standing, Standing] = {}  # few are different
         self._kinds = {kind: Rerun(kind) for kind in CHANGES}
         self._published = list_published_files(self._spec)
@@ -206,6 +208,7 @@ class Expander:
             promised=promised,
             touch=self._touch,
             asking=self._asking,
+            answers=self._answers,
         )
         if problems:
             return _make_refusal(stage.name, problems)
@@ -221,7 +224,9 @@ class Expander:
         return [name for name in found if name in self._units]
 
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
-        program = preflight.find_unit_program(stage, units, asking=self._asking)
+        program = preflight.find_unit_program(
+            stage, units, asking=self._asking, answers=self._answers
+        )
         sha256 = None if program is None else program.sha256
         seen = (self._find_standing(stage, unit, sha256) for unit in units)
         standings = tuple(

@@ -366,6 +366,31 @@ def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(tmp_pat
     assert len(asked) == 2 or not missing
 
 
+@pytest.mark.parametrize("module", ["json.tool", "zipimport"])  # one may have no file
+def test_an_interpreter_is_asked_once_for_units_that_come_in_parts(tmp_path, asked, module):
+    plan, answers = module_plan(tmp_path, module), {}
+
+    for number in range(5):
+        plan.add(*PYTHON, "-m", module, env={"SEED": str(number)})
+        parts = plan.units[-1:]
+        find_unit_program(plan.stage, parts, answers=answers)
+        assert not preflight(plan.spec, plan.stage, parts, plan.environment, answers=answers)[0]
+
+    assert len(asked) == 1
+
+
+def test_interpreters_are_started_in_so_many_folders_of_units_that_come_in_parts(tmp_path, asked):
+    plan, answers = module_plan(tmp_path, "json.tool"), {}
+
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+        plan.add(*PYTHON, "-m", "json.tool", cwd=str(tmp_path / str(number)))
+        parts = plan.units[-1:]
+        assert not preflight(plan.spec, plan.stage, parts, plan.environment, answers=answers)[0]
+
+    assert len(asked) == len(answers) == 16
+
+
 def test_a_script_must_be_there(tmp_path):
     stage = StageSpec("s", is_python=True, script=str(tmp_path / "x.py"), interpreter=PYTHON)
     plan = Plan(tmp_path, stage)

@@ -30,12 +30,12 @@ def call(folder, *words, **more):
 class Stream:
     """A `map` whose stdin stays open."""
 
-    def __init__(self, folder, *words):
+    def __init__(self, folder, *words, **settings):
         self.folder = folder
         self.child = subprocess.Popen(
             [sys.executable, "-m", "procsup", "map", "--name", "m", *words],
             cwd=str(folder),
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -135,6 +135,26 @@ def test_output_in_the_order_of_inputs_that_come_late(stream, gate):
 
     run.end()
     assert run.child.returncode == 0
+
+
+@POSIX
+def test_an_interpreter_is_asked_once_however_often_inputs_come(tmp_path, gate):
+    starts = tmp_path / "starts"
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho >> {starts}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    (python.parent.parent / "pyvenv.cfg").touch()
+    script = [str(PROGRAMS / "gated.py"), str(gate.port)]
+    run = Stream(tmp_path, "-j1", *script, VIRTUAL_ENV=str(python.parent.parent))
+    for number in range(5):
+        run.send(f"{number}\n")
+        gate.meet(str(number)).exit(0)
+
+    run.end()
+
+    assert run.child.returncode == 0
+    assert starts.read_text().count("\n") == 5 + 1
 
 
 @POSIX
