@@ -190,6 +190,7 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
         plan=plan,
         keep_last=keep_last,
         goes_on=named or before is not None,
+        name_if_busy=None if named or options.resume else line.make_name(),
     )
     display = Display("none", options.quiet, options.as_json)
     return bring_to_completion(

@@ -48,8 +48,8 @@ def _make_digest(value: Any) -> str:
 def find_before(options: MapOptions, line: Line) -> Optional[str]:
     """Return the unnamed run that this line takes up: its own last one, if it takes up any.
 
-    With outputs, which tell of each unit whether it is done, also one with other inputs, unless
-    that is live.
+    With outputs, which tell of each unit whether it is done, also one with other inputs. A live one
+    is taken up only if that is asked for.
     """
     if options.resume and options.name is not None:
         raise click.UsageError(
@@ -59,11 +59,11 @@ def find_before(options: MapOptions, line: Line) -> Optional[str]:
         return None
     home = options.directory or os.path.join(get_current_folder(), HOME)
     runs = _list_runs(home, line.command)
+    if not options.resume:
+        runs = [run for run in runs if not is_live(RunDir(os.path.join(home, run[0])))]
     found = next((name for name, sources in runs if sources == line.sources), None)
-    if found is None and options.outputs:
-        found = next(
-            (name for name, _ in runs if not is_live(RunDir(os.path.join(home, name)))), None
-        )
+    if found is None and options.outputs and runs:
+        found = runs[0][0]
     if found is None and options.resume and not options.quiet:
         write_stderr("no earlier run of this line is here: all of it runs")
     return found

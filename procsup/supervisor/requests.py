@@ -45,6 +45,7 @@ class Request(Struct, frozen=True):
     adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
     time_limit_s: Optional[float] = None  # for this sitting; then it is stopped
     goes_on: bool = False  # `plan` is a run's that is there already; keep units without files, too
+    name_if_busy: Optional[str] = None  # of a new run of `plan`, if another process has that one
     keep_last: Optional[int] = None  # unnamed runs that remain beside it; None: all
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 

@@ -160,6 +160,14 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
     return asked, rundir, True
 
 
+def begin_anew(asked: ResolvedRequest, name: str) -> ResolvedRequest:
+    """Return the same plan as a new run of this name, which goes on from no other one."""
+    assert asked.request.plan is not None
+    head = asked.request.plan.head._replace(name=name)
+    new = {"plan": asked.request.plan._replace(head=head), "goes_on": False, "fresh": True}
+    return read(msgspec.structs.replace(asked.request, **new, name_if_busy=None))
+
+
 def list_notices(asked: ResolvedRequest) -> List[str]:
     """Return the notes to show before the run starts, a line each."""
     found = [line for stage in asked.units for line in asked.loaded.notes(stage)]

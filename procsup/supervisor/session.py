@@ -23,6 +23,7 @@ from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.relocation import Root
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
+from procsup.errors import RunBusy
 from procsup.host import guard, identity, marks
 from procsup.host.birth import read_born_ns
 from procsup.host.clock import SystemClock, make_dated_id
@@ -46,7 +47,13 @@ from procsup.supervisor.old_runs import OldRuns
 from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
 from procsup.supervisor.publishing import GrowingPlan, open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
-from procsup.supervisor.resolved_request import ResolvedRequest, list_notices, make_directory, read
+from procsup.supervisor.resolved_request import (
+    ResolvedRequest,
+    begin_anew,
+    list_notices,
+    make_directory,
+    read,
+)
 
 _LEFTOVERS_END_S = 10.0
 _NOT_ASKED = (
@@ -240,10 +247,7 @@ def _select_units(stage: RehearsedStage, selector: Selector) -> RehearsedStage:
 
 def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _HeldRun]:
     """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
-    asked, rundir, made = make_directory(asked)
-    if made:
-        stack.callback(_remove_unbegun, rundir)
-    sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
+    asked, rundir, sitting = _lock(stack, asked)
     if asked.spec.lock is not None:
         who = f"run {asked.spec.name} (process {os.getpid()} on {identity.get_host_name()})"
         stack.enter_context(hold_shared_lock(sitting.folder, asked.spec.lock, holder=who))
@@ -252,6 +256,20 @@ def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _H
     past.refuse_copy(asked.request)
     _end_leftovers(sitting, past)
     return asked, _HeldRun(rundir, sitting, past, _begin(asked, past))
+
+
+def _lock(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, Sitting]:
+    """Make and lock the run directory, or that of a new run if this one is busy and may be."""
+    asked, rundir, made = make_directory(asked)
+    if made:
+        stack.callback(_remove_unbegun, rundir)
+    try:
+        sitting = Sitting.open(rundir, share=asked.spec.share, at=time.time())
+    except RunBusy:
+        if asked.request.name_if_busy is None:
+            raise
+        return _lock(stack, begin_anew(asked, asked.request.name_if_busy))
+    return asked, rundir, stack.enter_context(sitting)
 
 
 def _remove_unbegun(rundir: RunDir) -> None:

@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Sitting
 from tests.cli.test_map import POSIX, manifest, run_map
 from tests.faults.laws import until
 from tests.support.gate import Gate
@@ -190,21 +192,39 @@ def test_a_line_with_outputs_does_again_what_is_missing_also_with_more_inputs(pr
 
 
 @POSIX
-def test_a_live_run_of_other_inputs_is_left_alone(project):
+@pytest.mark.parametrize("other", ["a", "b"])
+def test_a_live_run_is_left_alone_and_taken_up_only_by_resume(project, other):
     with Gate() as gate:
         gated = [PYTHON, "-S", str(PROGRAMS / "gated.py"), str(gate.port), "{}"]
         line = ["map", "-q", "--outputs", "{}.o", "sh", "-c", '"$@" && echo x >"$5.o"', "x", *gated]
         first = project.start(*line, ":::", "a")
         a = gate.meet("a")
-        second = project.start(*line, ":::", "b")
-        gate.meet("b").exit(0)
+        second = project.start(*line, ":::", other)
+        gate.meet(other).exit(0)
         assert finish(second)[1] == ""
-        third = project.call(*line, ":::", "a")
+        third = project.call("map", "--resume", *line[1:], ":::", "a")
         a.exit(0)
         finish(first)
 
-    assert (first.returncode, second.returncode, third.returncode) == (0, 0, 75)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (third.returncode, "in use by" in third.stderr) == (EXIT_OF[other], other == "b")
     assert len(list_unnamed(project)) == 2
+
+
+EXIT_OF = {"a": 0, "b": 75}  # the second line is the last one with these inputs, and has ended
+
+
+@POSIX
+def test_an_earlier_run_that_another_line_takes_in_this_moment_is_left_to_it(project):
+    line = ["--outputs", "{}.o", "sh", "-c", 'echo x >"$1.o"', "x", ":::"]
+    run_map(project, *line, "a")
+    (earlier,) = list_unnamed(project)
+
+    with Sitting.open(RunDir(project.folder / ".procsup" / earlier), at=0.0):
+        done = run_map(project, *line, "b")  # while that one starts
+
+    assert len(list_unnamed(project)) == 2
+    assert "succeeded: 1 succeeded" in done.stderr
 
 
 @POSIX
