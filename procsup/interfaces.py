@@ -119,6 +119,18 @@ class Interrupts(Protocol):
         ...
 
 
+class Gauge(Protocol):
+    """Readings of the machine's memory and load, as facts."""
+
+    def measure(self) -> None:
+        """Take a reading: answered by one `Measured`."""
+        ...
+
+    def drain(self) -> List[Fact]:
+        """Return the readings since the last call."""
+        ...
+
+
 class Publisher(Protocol):
     """Manifests and stamps, which show the completion; in order, on a side thread.
 

@@ -6,6 +6,7 @@ from procsup.core.events import (
     Expand,
     Fact,
     Kill,
+    Measure,
     Order,
     Publish,
     Settled,
@@ -18,7 +19,16 @@ from procsup.core.events import (
 )
 from procsup.core.plan.reactor import handle, next_deadline
 from procsup.core.plan.state import Plan
-from procsup.interfaces import Clock, Engine, Expander, Interrupts, Journal, Publisher, Watcher
+from procsup.interfaces import (
+    Clock,
+    Engine,
+    Expander,
+    Gauge,
+    Interrupts,
+    Journal,
+    Publisher,
+    Watcher,
+)
 
 
 class World(NamedTuple):
@@ -31,6 +41,7 @@ class World(NamedTuple):
     interrupts: Interrupts
     watcher: Watcher
     clock: Clock
+    gauge: Gauge
 
 
 def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
@@ -56,6 +67,7 @@ def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
             *journal.drain(),
             *world.publisher.drain(),
             *world.interrupts.drain(),
+            *world.gauge.drain(),
             *expanded,  # an interrupt of the same moment may be why no more units come
         ]
 
@@ -116,6 +128,10 @@ def _spill(order: Spill, _plan: Plan, world: World) -> None:
     world.publisher.spill(order)
 
 
+def _measure(_order: Measure, _plan: Plan, world: World) -> None:
+    world.gauge.measure()
+
+
 def _note_end(order: Settled, _plan: Plan, world: World) -> None:
     world.watcher.note_end(order)
 
@@ -139,4 +155,5 @@ _PERFORM: Dict[type, Callable[[Any, Plan, World], None]] = {
     Publish: _publish,
     Spill: _spill,
     Settled: _note_end,
+    Measure: _measure,
 }

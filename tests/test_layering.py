@@ -46,8 +46,8 @@ PHASES = ("syntax", "vocabulary", "templates", "parameters", "stages", "checks",
 
 # From what a plan knows to what is done with it; each imports only those before it.
 PLANNER = (
-    "summary", "news", "units", "pacing", "state", "leftover_notes", "policies", "reuse", "stops",
-    "verdicts", "attempts", "stages", "requests", "reactor", "rehearsal", "outlook",
+    "summary", "news", "units", "pacing", "state", "pace", "leftover_notes", "policies", "reuse",
+    "stops", "verdicts", "attempts", "stages", "requests", "reactor", "rehearsal", "outlook",
 )  # fmt: skip
 
 # What the pure core may use beyond procsup. Everything else reads a clock, a file or the machine.

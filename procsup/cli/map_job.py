@@ -49,6 +49,9 @@ class MapOptions(NamedTuple):
     no_output: bool
     bar: bool
     timeout: Optional[str]
+    delay: Optional[str]
+    memfree: Optional[str]
+    load: Optional[str]
     retries: Optional[int]
     shell: bool
     files: Tuple[str, ...]
@@ -81,8 +84,9 @@ class MapOptions(NamedTuple):
         """Return the options that become settings of the plan."""
         further = None if self.retries is None else self.retries - 1
         given = {"jobs": jobs, "timeout": self.timeout, "retries": further}
+        pace = _leave_out_none(delay=self.delay, memory=self.memfree, load=self.load)
         halt = {} if self.halt is None else read_halt(self.halt)
-        return {**{key: value for key, value in given.items() if value is not None}, **halt}
+        return {**_leave_out_none(**given), **({"pace": pace} if pace else {}), **halt}
 
     @property
     def making(self) -> Tuple[Any, ...]:
@@ -114,6 +118,10 @@ class MapOptions(NamedTuple):
     def is_open(self) -> bool:
         """Whether a unit takes as many inputs as fit."""
         return self.spread or self.xargs
+
+
+def _leave_out_none(**given: Any) -> Dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
 
 
 class Job(NamedTuple):

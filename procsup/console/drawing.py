@@ -109,6 +109,9 @@ class Drawing:
             name = make_visible(slowest.unit)
             words.append(f"slowest {show_duration(slowest.took_s)}: {name}")
         line = ", ".join(words)
+        held = next(filter(None, (stage.held for stage in summary.stages.values())), "")
+        if held:
+            line = f"no more starts: {held}; {line}"
         if summary.ending:
             line = f"{summary.ending.word}; {line}"
         return Group(table, Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
@@ -165,6 +168,7 @@ def _select_shown(summary: Summary) -> List[Tuple[str, StageTally]]:
 def _name_state(summary: Summary) -> Tuple[object, ...]:
     return (
         summary.ending,
+        *(stage.held for stage in summary.stages.values()),
         *(
             (s.status, s.planned, s.grows, s.running, s.kept, s.done)
             for s in summary.stages.values()

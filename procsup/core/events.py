@@ -212,6 +212,18 @@ class TakenBack(Struct, frozen=True, tag=True, gc=False):
     stages: Tuple[str, ...]
 
 
+class Measured(Struct, frozen=True, tag=True, gc=False):
+    """A reading of the machine, as an answer to `Measure`; None is unknown.
+
+    `free_bytes` is memory that units may take without a limit or swap being reached. `load` is the
+    number of threads that run or want to run, those of procsup left out; `cpus` are the machine's.
+    """
+
+    free_bytes: Optional[int]
+    load: Optional[float]
+    cpus: int
+
+
 class Published(Struct, frozen=True, tag=True, gc=False):
     """The manifest of a stage (None: of the run), then its stamp, are published; waiters woken."""
 
@@ -231,6 +243,7 @@ Fact = Union[
     Interrupted,
     TakenBack,
     Published,
+    Measured,
 ]
 
 # --- orders ------------------------------------------------------------------------------
@@ -306,6 +319,10 @@ class Withdraw(Struct, frozen=True, tag=True, gc=False):
     stages: Tuple[str, ...]
 
 
+class Measure(Struct, frozen=True, tag=True, gc=False):
+    """Read the memory and the load of the machine: answered by one `Measured`."""
+
+
 class UnitResult(Struct, frozen=True):
     """One unit's line of a manifest: its spec, and its ends in this run (the last one decides)."""
 
@@ -342,4 +359,4 @@ class Settled(Struct, frozen=True, tag=True):
     end: End
 
 
-Order = Union[Write, Start, Stop, Kill, Expand, Weigh, Withdraw, Publish, Spill, Settled]
+Order = Union[Write, Start, Stop, Kill, Expand, Weigh, Withdraw, Publish, Spill, Settled, Measure]

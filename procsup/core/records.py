@@ -244,7 +244,9 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
 class ControlReply(Struct, frozen=True, tag="answer", tag_field="t"):
     """A control request was carried out or refused; `units` are being stopped.
 
-    An interrupt (a signal) is recorded as a request ``stop`` without a name, with its cause.
+    An interrupt (a signal) is recorded as a request ``stop`` without a name, with its cause. So is,
+    as ``hold``, that a stage waits for the machine before it starts more, and as ``go-on`` that it
+    does not any more; `units` then has the stage.
     """
 
     request: str

@@ -191,6 +191,7 @@ class History:
         self.problems: Dict[str, str] = {}
         self.run_final: Optional[RunFinal] = None
         self.closed: Optional[Closed] = None
+        self.held: Dict[str, str] = {}  # stage -> what it waits for before it starts more
         self.ending = ""  # the request to start no more units: `drain`, `stop`
         self.run_ids: List[str] = []
         self.leftover_files: Dict[str, LeftoverFiles] = {}  # of units that have some
@@ -222,7 +223,7 @@ class History:
 
     def _on_begin(self, _seq: int, record: Begin) -> None:
         self.begin = record
-        self.closed, self.ending = None, ""
+        self.closed, self.ending, self.held = None, "", {}
         self._places = make_places(record, self._folder_now(record))
         self._open_plans = set()
         if record.resumed:
@@ -324,6 +325,11 @@ class History:
     def _on_answer(self, _seq: int, record: ControlReply) -> None:
         if record.ok and record.verb in ("drain", "stop"):
             self.ending = record.verb
+        elif record.verb == "hold":
+            self.held.update(dict.fromkeys(record.units, record.message))
+        elif record.verb == "go-on":
+            for stage in record.units:
+                self.held.pop(stage, None)
 
     def find_final_verdict(self, unit_id: str) -> Optional[Verdict]:
         """Return the verdict that a unit has in the present run; None if it has none yet."""

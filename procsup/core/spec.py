@@ -44,6 +44,29 @@ class Enough(Struct, frozen=True):
     of: str = "succeeded"
 
 
+class Pace(Struct, frozen=True):
+    """What must hold before a stage starts one more unit.
+
+    `delay_s` passes between two starts. `memory_bytes` are free. The load is below `load`, or below
+    `load_share` of the machine's CPUs.
+    """
+
+    delay_s: float = 0.0
+    memory_bytes: Optional[int] = None
+    load: Optional[float] = None
+    load_share: Optional[float] = None
+
+    @property
+    def needs_reading(self) -> bool:
+        """Whether it depends on the state of the machine."""
+        return self.memory_bytes is not None or self.limits_load
+
+    @property
+    def limits_load(self) -> bool:
+        """Whether it depends on the load."""
+        return self.load is not None or self.load_share is not None
+
+
 class After(Struct, frozen=True):
     """A dependency on a whole stage: `when` is ``succeeded`` or ``finished``."""
 
@@ -84,7 +107,9 @@ class StageSpec(Struct, frozen=True):
     jobs: Optional[int] = None
     on_failure: Optional[OnFailure] = None
     enough: Optional[Enough] = None
+    pace: Optional[Pace] = None
     timeout_s: Optional[float] = None
+    timeout_share: Optional[float] = None  # of the median time of units that succeeded
     grace_s: float = 10.0
     linger_s: Optional[float] = 10.0  # None: as long as the unit may take
     stop_signal: str = "TERM"  # a signal's name without SIG

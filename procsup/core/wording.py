@@ -4,23 +4,21 @@ from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import AttemptId, Exit, NotStarted, StopReason, Vanished, describe
 from procsup.core.quantities import show_bytes
-from procsup.core.spec import StageSpec
 
 BY_REQUEST = "stopped by request"
 ON_FAILURE = 'since on-failure = "stop"'
 
 
-def describe_cause(
-    exit: Exit, reason: Optional[StopReason], stage: StageSpec, why: str = ""
-) -> str:
+def describe_cause(exit: Exit, reason: Optional[StopReason], why: str = "") -> str:
     """Say why an attempt did not succeed: the reason it was stopped for, or its exit.
 
-    `why`: who or what stopped it from outside the run, or that enough others are done.
+    `why`: who or what stopped it from outside the run, that enough others are done, or which
+    limit it reached.
     """
     if isinstance(exit, (NotStarted, Vanished)):
         return exit.reason
     if reason is StopReason.DEADLINE:
-        return f"ran longer than its timeout of {stage.timeout_s:g} s ({describe(exit)})"
+        return f"{why} ({describe(exit)})"
     if reason is StopReason.DRIFT:
         return f'its CPU affinity changed and on-drift is "fail" ({describe(exit)})'
     if reason is StopReason.POLICY:
@@ -30,6 +28,13 @@ def describe_cause(
     if reason is not None:
         return f"stopped for {reason.value} ({describe(exit)})"
     return describe(exit)
+
+
+def describe_limit(limit_s: float, share: Optional[float]) -> str:
+    """Say which limit of time a unit reached: its own, or a share of the median of others."""
+    if share is None:
+        return f"ran longer than its timeout of {limit_s:g} s"
+    return f"ran longer than {limit_s:.3g} s, its timeout of {share:.0%} of the median"
 
 
 def describe_memory(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tuple[str, ...]:

@@ -36,6 +36,31 @@ def read_limits(proc: str = "/proc/self") -> Limits:
     return Limits(min(cpus, default=None), min(memory, default=None))
 
 
+def read_free_memory_bytes(proc: str = "/proc/self") -> Optional[int]:
+    """Return what the groups of the process may still take of memory; None without a limit.
+
+    The cache of files that are not in use counts as free.
+    """
+    memberships = _parse_memberships(_read(os.path.join(proc, "cgroup")))
+    free: List[int] = []
+    for mount in _parse_mounts(_read(os.path.join(proc, "mountinfo"))):
+        used_name, cache_name = "memory.current", "inactive_file"
+        if mount.controllers:
+            used_name, cache_name = "memory.usage_in_bytes", "total_inactive_file"
+        for folder in _list_folders(mount, memberships):
+            limit = min(_read_memory_limits(folder, mount), default=None)
+            used = _read_number(_read(os.path.join(folder, used_name)))
+            if limit is not None and used is not None:
+                cache = _read_field(_read(os.path.join(folder, "memory.stat")), cache_name)
+                free.append(max(limit - used + cache, 0))
+    return min(free, default=None)
+
+
+def _read_field(text: str, name: str) -> int:
+    fields = (line.partition(" ") for line in text.splitlines())
+    return next((_read_number(value) or 0 for key, _, value in fields if key == name), 0)
+
+
 def _parse_memberships(text: str) -> Dict[str, str]:
     """Return the group's path by controller; version 2 is the controller ``""``."""
     found: Dict[str, str] = {}

@@ -22,6 +22,7 @@ __all__ = [
     "RUN_COOKIE",
     "UNIT_COOKIE",
     "TreeSample",
+    "count_cpus",
     "make_capacity",
     "list_descendants",
     "list_pids",
@@ -32,6 +33,8 @@ __all__ = [
     "read_physical_memory_bytes",
     "list_processes_with_cookie",
     "read_affinity",
+    "read_free_memory_bytes",
+    "read_load",
     "sample_tree",
     "set_affinity",
     "stop_with_cookie",
@@ -93,6 +96,41 @@ def read_physical_memory_bytes() -> Optional[int]:
         return pages * os.sysconf("SC_PAGE_SIZE") if pages > 0 else None
     psutil = _import_psutil()
     return int(psutil.virtual_memory().total)
+
+
+def count_cpus() -> int:
+    """Return the number of CPUs of the machine that this process may use, at least 1."""
+    return len(read_affinity(os.getpid()) or []) or os.cpu_count() or 1
+
+
+def read_free_memory_bytes() -> Optional[int]:
+    """Return the memory that is free, or can be freed at once; None if that is unknown.
+
+    The limits of control groups count, too.
+    """
+    if sys.platform == "linux":
+        known = (procfs.read_available_memory_bytes(), cgroups.read_free_memory_bytes())
+        return min((size for size in known if size is not None), default=None)
+    try:
+        return int(_import_psutil().virtual_memory().available)
+    except (ImportError, OSError):
+        return None
+
+
+def read_load() -> Optional[float]:
+    """Return how many threads run or want to run, but for the calling one; None if unknown.
+
+    Where the system does not count them it is the load average of the last minute.
+    """
+    if sys.platform == "linux":
+        running = procfs.count_running_threads()
+        return None if running is None else float(max(running - 1, 0))
+    if sys.platform == "win32":
+        return None  # psutil's is an estimate that begins at 0 with the first call
+    try:
+        return os.getloadavg()[0]
+    except OSError:
+        return None
 
 
 # --- one process -------------------------------------------------------------------------

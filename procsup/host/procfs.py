@@ -277,6 +277,21 @@ def read_peak_memory_bytes(pid: int) -> Optional[int]:
     return None
 
 
+def read_available_memory_bytes() -> Optional[int]:
+    """Return the memory that programs can have without swap; None if the kernel does not say."""
+    for line in read("/proc/meminfo").splitlines():
+        if line.startswith(b"MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def count_running_threads() -> Optional[int]:
+    """Return how many threads of the machine run or wait for a CPU; None if that is unknown."""
+    words = read("/proc/loadavg").split()
+    running = words[3].partition(b"/")[0] if len(words) > 3 else b""
+    return int(running) if running.isdigit() else None
+
+
 def read_users(pid: int) -> List[int]:
     """Return the real, effective, saved and file system user ids of a process; none if it ended.
 

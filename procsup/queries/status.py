@@ -129,7 +129,10 @@ def read_status(view: RunView) -> Status:
         sentence,
         owner,
         history,
-        [_make_tally(history, name, {unit.unit for unit in running}) for name in stages],
+        [
+            _make_tally(history, name, {unit.unit for unit in running}, is_live=live is not None)
+            for name in stages
+        ],
         running,
         list(_list_failures(history, stages)),
         journal.damage,
@@ -163,7 +166,7 @@ def _list_stages(history: History, owner: Optional[Owner]) -> List[str]:
     return list(owner.stages if owner is not None and owner.stages else history.plan)
 
 
-def _make_tally(history: History, name: str, live: Set[str]) -> StageTally:
+def _make_tally(history: History, name: str, live: Set[str], *, is_live: bool) -> StageTally:
     tally = StageTally(name)
     units = history.plan.get(name)
     if units is not None:
@@ -176,6 +179,7 @@ def _make_tally(history: History, name: str, live: Set[str]) -> StageTally:
         tally.running = sum(1 for unit in units if unit in live)
     tally.verdicts = history.count_verdicts(name)
     tally.problem = history.problems.get(name, "")
+    tally.held = history.held.get(name, "") if is_live and not history.ending else ""
     if history.leftover_files:
         for unit in units or ():
             tally.note_leftover_files(unit, history.leftover_files.get(unit))

@@ -73,8 +73,12 @@ def _list_cells(stages: Sequence[_StageRow]) -> Tuple[List[str], List[List[objec
 
 
 def format_stage_problems(tallies: Iterable[StageTally]) -> List[str]:
-    """Return a line for each stage that could not be planned, or needed no more units."""
-    said = [(stage.name, text) for stage in tallies for text in (stage.problem, stage.enough)]
+    """Return a line for each stage that could not be planned, waits, or needed no more units."""
+    said = [
+        (stage.name, text)
+        for stage in tallies
+        for text in (stage.problem, stage.enough, stage.held and f"starts no more: {stage.held}")
+    ]
     return [f"{make_visible(name)}: {make_visible(text)}" for name, text in said if text]
 
 
@@ -123,6 +127,8 @@ def make_stage_data(stage: StageTally) -> Dict[str, Any]:
         data["grows"] = True  # `planned` is the number so far
     if stage.problem:
         data["problem"] = stage.problem
+    if stage.held:
+        data["held"] = stage.held
     if stage.enough:
         data["enough"] = stage.enough
     return data

@@ -21,6 +21,7 @@ from procsup.core.keep import (
     find_standing_again,
 )
 from procsup.core.making import describe_change, find_kinds_of_change, read_making
+from procsup.core.quantities import show_bytes
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.rooted import strip_folder
@@ -29,6 +30,7 @@ from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_published_files
 from procsup.core.versions import Version
 from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import readings
+from procsup.host.machine import make_capacity, read_free_memory_bytes, read_load
 from procsup.host.nested import read_granted_cpus
 from procsup.host.opened import Folder
 from procsup.paths.identity import Contents
@@ -122,6 +124,9 @@ class Expander:
         return self._check_stage(stage, weighed)
 
     def _list_too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
+        never = self._explain_no_pace(stage)
+        if never:
+            return [f"stage {stage.name}: {never}"]
         pinned = stage.pin == "cpus"
         for unit in units:
             why = explain_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
@@ -131,6 +136,29 @@ class Expander:
                     cure = f"{cure} (the unit that this runs in has {self._capacity.cpus:g})"
                 return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
         return []
+
+    def _explain_no_pace(self, stage: StageSpec) -> str:
+        """Return why the pace of a stage would never let it start; empty if it may."""
+        pace = stage.pace
+        if pace is None or not self._asking:
+            return ""
+        if pace.limits_load and read_load() is None:
+            return (
+                "the load of this machine is not known, so no start can wait for it: leave out"
+                " `load` (procsup map: --load)"
+            )
+        if pace.memory_bytes is None:
+            return ""
+        whole = make_capacity(cpus=None, memory_bytes=None, jobs=None).memory_bytes
+        if read_free_memory_bytes() is None or whole is None:
+            return (
+                "the free memory of this machine is not known, so no start can wait for it: leave"
+                " out `memory` of its pace (procsup map: --memfree)"
+            )
+        if pace.memory_bytes > whole:
+            wanted, there = show_bytes(pace.memory_bytes), show_bytes(whole)
+            return f"its pace waits for {wanted} of free memory, and the machine has {there}"
+        return ""
 
     def grow_into(self, plan_file: PlanFile) -> None:
         """Set the file of the plan, which grows by the lines of its further units."""

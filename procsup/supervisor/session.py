@@ -21,6 +21,7 @@ from procsup.core.plan.state import Plan, Selector
 from procsup.core.quantities import show_duration
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.relocation import Root
+from procsup.engines.gauge import MachineGauge
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.errors import RunBusy
@@ -412,13 +413,11 @@ def _make_world(
     stack.callback(publisher.close)
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
-    calls = ControlSources(
-        signals,
-        ControlInbox(held.sitting.folder, held.begin.sitting),
-        _watch_owner(asked, engine),
-        asked.request.time_limit_s,
-    )
-    return World(engine, journal, side_expander, publisher, calls, observers, SystemClock())
+    inbox = ControlInbox(held.sitting.folder, held.begin.sitting)
+    owner = _watch_owner(asked, engine)
+    calls = ControlSources(signals, inbox, owner, asked.request.time_limit_s)
+    edges = (calls, observers, SystemClock(), MachineGauge(engine.wake))
+    return World(engine, journal, side_expander, publisher, *edges)
 
 
 def _tell_guard(begin: Begin) -> None:

@@ -154,7 +154,6 @@ def test_no_input_is_no_work(project):
         (["-I", "", "true", ":::", "a"], "-I: expected a text that stands for the input"),
         (["-j", "many", "true", ":::", "a"], "--jobs: expected a number such as 4, 200%, +2 or -1"),
         (["--retries", "0", "true", ":::", "a"], "0 is not in the range x>=1"),
-        (["--timeout", "200%", "true", ":::", "a"], "timeout: expected seconds or a duration"),
         (["--shell", 'echo "{}"', ":::", "a"], "{} stands in quotes"),
         (["--timeout", "soon", "true", ":::", "a"], "timeout: expected seconds or a duration"),
         (["--name", "a/b", "true", ":::", "a"], "name: the run's name names a folder"),

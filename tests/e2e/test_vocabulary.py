@@ -7,6 +7,7 @@ that is the default is held against the other words, in the same run or the same
 import ast
 import json
 import os
+import re
 import stat
 import sys
 import venv
@@ -502,6 +503,57 @@ def test_a_unit_that_takes_too_long_is_stopped(tmp_path):
     made.run(expect=1)
 
     assert made.verdicts == {"s": "timed-out"}
+
+
+def test_a_unit_that_takes_twice_as_long_as_others_is_stopped(tmp_path):
+    text = "matrix.x = ['a', 'b', 'c', 'd', 'e', '--wait']\nargs = ['{x}']\ntimeout = '200%'"
+    made = project(tmp_path, f"capacity = {{ cpus = 2 }}\n{stage(text)}")
+    made.run(expect=1)
+
+    (late,) = [one for one in made.manifest["units"] if one["verdict"] != "succeeded"]
+    assert (late["id"], late["verdict"]) == ("s/x=--wait", "timed-out")
+    limit_s = re.fullmatch(
+        r"ran longer than ([0-9.]+) s, its timeout of 200% of the median .*", late["cause"]
+    )
+    assert float(limit_s[1]) <= late["wall_s"]
+
+
+@uses("stage.pace", "stage.pace.delay", "stage.pace.memory")
+def test_starts_have_a_pause_between_them_and_memory_that_is_not_there_is_refused(tmp_path):
+    text = "capacity = {{ cpus = 8 }}\n" + stage("matrix.x = [1, 2, 3]\npace = {{ {} }}")
+    made = project(tmp_path, text.format("delay = '200ms'"))
+    made.run()
+
+    starts = [one["at"] for one in made.all_records() if one["t"] == "start"]
+    assert all(later - earlier > 0.15 for earlier, later in zip(starts, starts[1:]))
+
+    made.write("run.toml", text.format("memory = '4000T'"))
+    refused = made.call("run", "run.toml")
+    assert refused.returncode == 2
+    assert "its pace waits for 4000 TB of free memory, and the machine has" in refused.stderr
+
+
+@linux_only
+@uses("stage.pace.load")
+def test_a_stage_waits_while_so_many_threads_run_and_its_status_says_so(tmp_path):
+    spin = stage("", "spin").replace(
+        'script = "echo.py"', 'command = ["sh", "-c", "while :; do :; done"]'
+    )
+    text = spin + "matrix.x = [1, 2, 3]\n" + stage("pace = { load = 1 }", "late")
+    made = project(tmp_path, f"capacity = {{ cpus = 8 }}\n{text}")
+    child = made.start("run", "run.toml")
+    until(lambda: "starts no more" in made.call("status", "run").stdout, "it never waits", LIMIT_S)
+    told = made.call("status", "run").stdout
+    assert made.call("stop", "run").returncode == 0
+    _, err = finish(child)
+
+    assert re.search(
+        r"^late: starts no more: the load is \d+, and it waits for less than 1$", told, re.M
+    )
+    assert "late starts no more for now: the load is" in err
+    order = [f"{one['t']} {one.get('unit') or one.get('verb')}" for one in made.all_records()]
+    assert "answer hold" in order
+    assert "start late" not in order
 
 
 def stop(made, *ready):

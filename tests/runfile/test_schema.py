@@ -94,6 +94,7 @@ STRANGE = {
     "stage.matrix": 'matrix.x = { range = "1..2", strange = 1 }',
     "stage.on-failure": 'on-failure = { do = "stop", strange = 1 }',
     "stage.outputs": 'outputs = [{ path = "x", strange = true }]',
+    "stage.pace": 'pace = { delay = "1s", strange = 1 }',
     "stage.retries": "retries = { times = 1, strange = 1 }",
     "stage.units": 'units = { csv = "x.csv", strange = 1 }',
     "stage.zip": 'zip.x = { range = "1..2", strange = 1 }',

@@ -21,6 +21,8 @@ from procsup.core.events import (
     Inspected,
     Interrupted,
     Kill,
+    Measure,
+    Measured,
     Publish,
     Published,
     Reuse,
@@ -267,6 +269,7 @@ class Sitting:
         self.used: Set[Tuple[str, int]] = set()
         self._note_numbers(world.journal)
         self.to_weigh: List[Weigh] = []
+        self.is_measuring = False
         self.selector: Optional[Callable[[UnitSpec], bool]] = None
         if not calm and self.dice.random() < 0.2:
             chosen = {unit.id for unit in world.units if self.dice.random() < 0.5}
@@ -357,6 +360,7 @@ class Sitting:
         choices += [self._expand_one] * (3 if self.to_expand else 0)
         choices += [self._publish_one] * (3 if self.in_line else 0)
         choices += [self._weigh_one] * (3 if self.to_weigh else 0)
+        choices += [self._measure] * (3 if self.is_measuring else 0)
         # Most of all while something is on its way: nothing may come of it then.
         if not self.calm and self.dice.random() < (0.3 if self.in_line else 0.05):
             choices = [self._interfere]
@@ -402,6 +406,10 @@ class Sitting:
         order = self.to_weigh.pop(0)
         due = [unit for unit in self.specs if unit.id in order.units]
         return Weighed(order.stage, {unit.id: self._standing(unit) for unit in due})
+
+    def _measure(self) -> Any:
+        self.is_measuring = False
+        return Measured(self.dice.choice((None, 100, 900)), self.dice.choice((None, 0.0, 9.0)), 2)
 
     def _expand_one(self) -> Any:
         if not self.to_expand:
@@ -478,6 +486,9 @@ class Sitting:
             self.to_expand.append(order.stage)
         elif isinstance(order, Weigh):
             self.to_weigh.append(order)
+        elif isinstance(order, Measure):
+            assert not self.is_measuring, "measured twice at once"
+            self.is_measuring = True
         elif isinstance(order, Withdraw):
             assert not self.closed.keys() & set(order.stages), "what is final is withdrawn"
             self.in_line.append(order)

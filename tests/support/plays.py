@@ -15,6 +15,7 @@ from procsup.core.events import (
     Inspected,
     Interrupted,
     Kill,
+    Measure,
     Order,
     Publish,
     Published,
@@ -311,6 +312,8 @@ def say(order: Order) -> str:
         return f"weigh {' '.join(order.units)}"
     if isinstance(order, Publish):
         return f"publish {order.stage or 'run'} {order.status}"
+    if isinstance(order, Measure):
+        return "measure"
     if isinstance(order, Settled):
         return f"settled {order.end.unit}#{order.end.attempt} {order.end.verdict.value}"
     raise AssertionError(f"an order that nobody knows: {order}")

@@ -6,6 +6,7 @@ import msgspec
 
 from procsup.core.events import Ended, Inspected, Sampled, Start, Started
 from procsup.core.outcome import AttemptId, NotStarted, Reading, StopReason, Verdict, judge
+from procsup.core.plan.pace import holds_back, note_start
 from procsup.core.plan.pacing import Shortage
 from procsup.core.plan.state import Plan, Stage
 from procsup.core.plan.stops import stop
@@ -14,7 +15,13 @@ from procsup.core.plan.verdicts import give_verdict, skip
 from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement
 from procsup.core.task import Aside, Task, count_threads
-from procsup.core.wording import describe_cause, describe_drift, describe_memory, describe_shortage
+from procsup.core.wording import (
+    describe_cause,
+    describe_drift,
+    describe_limit,
+    describe_memory,
+    describe_shortage,
+)
 from procsup.seams import seam
 
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
@@ -66,19 +73,20 @@ def on_ended(plan: Plan, fact: Ended) -> None:
     if isinstance(exit, NotStarted) and exit.passing and not is_held:
         _put_off(plan, stage, unit, fact.attempt, exit.reason)
         return
-    if plan.shortage is not None:
-        plan.shortage.allowance += 1
+    if plan.pacing.shortage is not None:
+        plan.pacing.shortage.allowance += 1
     # A stop that came after the unit's end is not the reason of that end.
     reason = state.reason if isinstance(state, Stopping) and fact.stopped else None
     verdict = judge(fact.exit, reason, stage.spec.success_codes)
     if verdict is Verdict.SUCCEEDED and fact.fault:
         verdict = Verdict.FAILED
     if verdict is Verdict.SUCCEEDED:
+        _note_time(plan, stage, fact.wall_s)
         unit.state = Inspecting(fact.attempt, fact, state.placement, state.since)
         plan.live[fact.attempt] = (stage, unit)
         return
     why = state.why if isinstance(state, Stopping) else ""
-    cause = fact.fault or describe_cause(fact.exit, reason, stage.spec, why)
+    cause = fact.fault or describe_cause(fact.exit, reason, why)
     end = _end(unit, fact, state.placement, verdict, cause, reason)
     is_called_off = isinstance(state, Stopping) and state.called_off
     _conclude(plan, stage, unit, end, is_called_off=is_called_off)
@@ -108,9 +116,27 @@ def meet_deadlines(plan: Plan) -> None:
     for unit in plan.deadlines.take_due(plan.now):
         stage = plan.get_stage(unit)
         if isinstance(unit.state, Running):
-            stop(plan, stage, unit, StopReason.DEADLINE)
+            why = describe_limit(stage.limit_s or 0.0, stage.spec.timeout_share)
+            stop(plan, stage, unit, StopReason.DEADLINE, why=why)
         elif isinstance(unit.state, Waiting):
             plan.queue(stage, unit)
+
+
+def _note_time(plan: Plan, stage: Stage, wall_s: Optional[float]) -> None:
+    """Take the time of a unit that succeeded into the median, if that is a limit of the others."""
+    share = stage.spec.timeout_share
+    if share is None or wall_s is None:
+        return
+    stage.run_times.add(wall_s)
+    limit_s = stage.run_times.compute_limit_s(share)
+    if limit_s is None or limit_s == stage.limit_s:
+        return
+    stage.limit_s = limit_s
+    for other, unit in plan.live.values():
+        if other is stage and isinstance(unit.state, Running):
+            deadline = unit.state.since + limit_s
+            unit.state = msgspec.structs.replace(unit.state, deadline=deadline)
+            plan.deadlines.add(deadline, unit)
 
 
 # --- next try or verdict -----------------------------------------------------------------------
@@ -128,10 +154,10 @@ def _put_off(plan: Plan, stage: Stage, unit: Unit, attempt: AttemptId, reason: s
     if not any(one.tally.refused for one in plan.stages):
         stage.tally.news.append(describe_shortage(reason))
     stage.tally.refused += 1
-    if plan.shortage is None:
-        plan.shortage = Shortage(plan.now)
+    if plan.pacing.shortage is None:
+        plan.pacing.shortage = Shortage(plan.now)
     else:
-        plan.shortage.go_on(plan.now)
+        plan.pacing.shortage.go_on(plan.now)
 
 
 def _conclude(
@@ -196,16 +222,22 @@ def _compute_shortage_delay_s(unit: Unit) -> float:
 
 def fill_slots(plan: Plan) -> None:
     """Start the units that fit, later stages first: they finish work that was begun."""
-    shortage = plan.shortage
+    shortage = plan.pacing.shortage
     if shortage is not None and shortage.may_be_over(plan.now):
-        plan.shortage = shortage = None
+        plan.pacing.shortage = shortage = None
+    for stage in plan.pacing.stages:
+        stage.look_at = None
     for stage in plan.later_first:
         while stage.ready and not plan.slots.are_taken and stage.has_room():
             if shortage is not None and not shortage.allowance:
                 return
+            if stage.spec.pace is not None and holds_back(plan, stage, stage.spec.pace):
+                break
             if not _try_start(plan, stage, stage.ready[0]):
                 break
             stage.ready.popleft()
+            if stage.spec.pace is not None:
+                note_start(plan, stage, stage.spec.pace)
             if shortage is not None:
                 shortage.allowance -= 1
 
@@ -216,8 +248,7 @@ def _try_start(plan: Plan, stage: Stage, unit: Unit) -> bool:
         return False
     unit.last_number += 1
     attempt = AttemptId(unit.spec.id, unit.last_number)
-    timeout_s = stage.spec.timeout_s
-    deadline = None if timeout_s is None else plan.now + timeout_s
+    deadline = None if stage.limit_s is None else plan.now + stage.limit_s
     unit.state = Running(attempt, placement, deadline, plan.now)
     if deadline is not None:
         plan.deadlines.add(deadline, unit)

@@ -1,14 +1,24 @@
-"""Deadlines of units, and the pace of starts while the system refuses some."""
+"""Deadlines of units, and the pace of starts: while the system refuses some, and as `pace` says."""
 
 import heapq
+from bisect import bisect_left, insort
+from collections import deque
 from itertools import count
-from typing import Iterator, List, Optional, Tuple
+from typing import Deque, Iterator, List, Optional, Tuple
 
+from procsup.core.events import Measured
 from procsup.core.plan.units import Running, Unit, Waiting
+from procsup.core.quantities import show_bytes
+from procsup.core.spec import Pace
 
 _HOLD_S, _LONGEST_HOLD_S = 0.1, 30.0  # between starts while others live, doubled at each refusal
 _ENOUGH = 1000  # starts without a refusal
 _FEW_DEADLINES = 1000
+_LOOK_AGAIN_S = 0.2  # after a reading of the machine that allows no more starts
+_READING_HOLDS_S = 1.0
+_FEWEST_TIMES = 5
+_MOST_TIMES = 999
+_LEAST_LIMIT_S = 1.0  # the times of short units vary by more than they are long
 
 
 class Shortage:
@@ -42,6 +52,78 @@ class Shortage:
         self._tries *= 2
         self.due = now + self._hold_s
         return self._tries > _ENOUGH
+
+
+class Gauge:
+    """The last reading of the machine, and how many units ran then.
+
+    Units that have started since take memory or a CPU that the reading does not show yet: more than
+    one start beyond those that ran needs another reading, at least `_LOOK_AGAIN_S` later.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self._seen = Measured(None, None, 1)
+        self._at = float("-inf")
+        self._running = 0
+
+    def take(self, seen: Measured, now: float, running: int) -> None:
+        """Take a reading."""
+        self.is_asked = False
+        self._seen, self._at, self._running = seen, now, running
+
+    @property
+    def next_look(self) -> float:
+        """The monotonic time of the next reading, if this one allows no start."""
+        return self._at + _LOOK_AGAIN_S
+
+    def is_outdated(self, now: float) -> bool:
+        """Whether the reading is too old to decide on a start."""
+        return now >= self._at + _READING_HOLDS_S
+
+    def has_grown(self, pace: Pace, running: int) -> bool:
+        """Whether too many have started since the reading."""
+        more = running - self._running
+        load, limit = self._seen.load, self._compute_limit(pace)
+        if load is not None and limit is not None and more > 0 and load + more >= limit:
+            return True
+        return more > 0 and pace.memory_bytes is not None and self._seen.free_bytes is not None
+
+    def find_shortage(self, pace: Pace) -> str:
+        """Return why the reading allows no start; empty if it does, and if it is not known."""
+        free, load, limit = self._seen.free_bytes, self._seen.load, self._compute_limit(pace)
+        if pace.memory_bytes is not None and free is not None and free < pace.memory_bytes:
+            wanted = show_bytes(pace.memory_bytes)
+            return f"{show_bytes(free)} of memory is free, and it waits for {wanted}"
+        if load is not None and limit is not None and load >= limit:
+            return f"the load is {load:g}, and it waits for less than {limit:g}"
+        return ""
+
+    def _compute_limit(self, pace: Pace) -> Optional[float]:
+        return pace.load if pace.load_share is None else pace.load_share * self._seen.cpus
+
+
+class RunTimes:
+    """The wall times of the units that succeeded last, for their median."""
+
+    def __init__(self) -> None:
+        self._last: Deque[float] = deque()
+        self._sorted: List[float] = []
+
+    def add(self, wall_s: float) -> None:
+        """Add the time of a unit; of many the oldest is dropped."""
+        self._last.append(wall_s)
+        insort(self._sorted, wall_s)
+        if len(self._last) > _MOST_TIMES:
+            del self._sorted[bisect_left(self._sorted, self._last.popleft())]
+
+    def compute_limit_s(self, share: float) -> Optional[float]:
+        """Return this share of the median; None before there are five times."""
+        count = len(self._sorted)
+        if count < _FEWEST_TIMES:
+            return None
+        median_s = (self._sorted[(count - 1) // 2] + self._sorted[count // 2]) / 2
+        return max(share * median_s, _LEAST_LIMIT_S)
 
 
 class Deadlines:

@@ -12,6 +12,7 @@ from procsup.core.events import (
     Fact,
     Inspected,
     Interrupted,
+    Measured,
     Order,
     Published,
     Sampled,
@@ -30,6 +31,7 @@ from procsup.core.plan.attempts import (
     on_started,
     record_spawned,
 )
+from procsup.core.plan.pace import find_next_look, on_measured
 from procsup.core.plan.requests import on_asked, on_interrupted, on_time_limit
 from procsup.core.plan.stages import (
     ask_for_units,
@@ -57,6 +59,7 @@ _REACTIONS: Dict[type, Callable[[Plan, Any], None]] = {
     TimeLimitReached: on_time_limit,
     TakenBack: on_taken_back,
     Published: on_published,
+    Measured: on_measured,
 }
 
 
@@ -86,7 +89,7 @@ def handle(plan: Plan, facts: Iterable[Fact], now: float, wall: float) -> List[O
 
 def next_deadline(plan: Plan) -> Optional[float]:
     """Return the monotonic time at which `handle` must be called even if nothing happens."""
-    due = plan.deadlines.next()
-    if plan.shortage is None or not any(one.ready for one in plan.stages):
-        return due
-    return plan.shortage.due if due is None else min(due, plan.shortage.due)
+    times = [plan.deadlines.next(), find_next_look(plan)]
+    if plan.pacing.shortage is not None and any(one.ready for one in plan.stages):
+        times.append(plan.pacing.shortage.due)
+    return min((time for time in times if time is not None), default=None)

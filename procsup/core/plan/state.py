@@ -33,7 +33,7 @@ from procsup.core.events import (
 )
 from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import AttemptId, Reading, Verdict
-from procsup.core.plan.pacing import Deadlines, Shortage
+from procsup.core.plan.pacing import Deadlines, Gauge, RunTimes, Shortage
 from procsup.core.plan.summary import EarlyEnd, StageStatus, StageTally, Summary
 from procsup.core.plan.units import ASIDE, DONE, READY, Done, Unit, Waiting
 from procsup.core.records import Closed, End, Record
@@ -86,6 +86,13 @@ class Stage:
         self.passed_over = False  # skipped before its units were known
         self.was_cut = False  # it was ended before all its units were made
         self.is_asked = False  # more units were requested, and have not come yet
+        self.run_times = RunTimes()
+        self.limit_s = spec.timeout_s  # the wall time of its units, as far as it is known
+        # The monotonic times of its pace: no start before, look again, since when it waits.
+        self.not_before = 0.0
+        self.look_at: Optional[float] = None
+        self.held_since: Optional[float] = None
+        self.has_held = False  # a display was told that it waits
 
     @property
     def name(self) -> str:
@@ -196,6 +203,15 @@ class Stage:
         ]
 
 
+class Pacing:
+    """What limits starts besides slots: refusals of the system, and the pace of some stages."""
+
+    def __init__(self, stages: List[Stage]) -> None:
+        self.shortage: Optional[Shortage] = None
+        self.stages = stages
+        self.gauge = Gauge()
+
+
 class Plan:
     """What is known of all units of a run in one sitting.
 
@@ -222,13 +238,13 @@ class Plan:
         self.stages = [Stage(one, tallies[one.name], make_rules(spec, one)) for one in spec.stages]
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = _sort_later_first(self.stages)
+        self.pacing = Pacing([stage for stage in self.stages if stage.spec.pace is not None])
         self.awaited = {name for stage in self.stages for name in stage.upstream}
         # Attempts
         self.slots = Slots(capacity)
         self.live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # includes those being inspected
         self.newborn: List[Started] = []  # in this turn
         self.deadlines = Deadlines()
-        self.shortage: Optional[Shortage] = None
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
         # Units
         self.growing: List[Stage] = []  # stages whose units are not all known while they run
@@ -382,6 +398,8 @@ class Plan:
             self._changed = True
             self.summary.ending = ending
             self.closing = reason
+            for stage in self.pacing.stages:
+                stage.tally.held = ""
 
     def close(self, outcome: str) -> None:
         """The sitting is over."""

@@ -57,6 +57,7 @@ class StageTally:
     __slots__ = (
         "enough",
         "grows",
+        "held",
         "kept",
         "leftover_files",
         "name",
@@ -80,6 +81,7 @@ class StageTally:
         self.stale = 0
         self.status = StageStatus.BLOCKED
         self.problem = ""
+        self.held = ""  # what it waits for before it starts more: memory, or a lower load
         self.enough = ""  # why no more of its units are needed, if they are not
         self.news: List[str] = []
         self.remarks: List[str] = []  # of attempts, each as it is recorded

@@ -345,9 +345,13 @@ class _StageReader:
             field: table.take_fixed(key, convert, getattr(spec, field))
             for key, field, convert in _SETTINGS
         }
-        check_linger(table, seconds=changes["linger_s"], limit_s=changes["timeout_s"])
+        none: Tuple[Optional[float], Optional[float]] = (None, None)
+        limit = table.take_fixed("timeout", v.timeout, none)
+        check_linger(table, seconds=changes["linger_s"])
         return replace(
             spec,
+            timeout_s=limit[0],
+            timeout_share=limit[1],
             after=table.take("after", self._read_after, _NO_AFTERS),
             inputs_from=inputs_from,
             for_each=for_each,

@@ -24,8 +24,8 @@ def read_stop(value: Any) -> Tuple[Template, ...]:
     return make_command_reader(Scope({"pid": TEXT, "index": TEXT}))(value)
 
 
-def check_linger(table: StageTable, *, seconds: Optional[float], limit_s: Optional[float]) -> None:
+def check_linger(table: StageTable, *, seconds: Optional[float]) -> None:
     """Note a problem if `linger` ends with the `timeout`, and the stage has no `timeout`."""
-    if seconds is None and limit_s is None and "timeout" not in table:
+    if seconds is None and "timeout" not in table:
         message = '"timeout" means as long as the unit may take, and the stage has no `timeout`'
         table.note("linger", f"{message}: give it one, or write how long")

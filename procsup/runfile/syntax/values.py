@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from procsup.core import quantities
 from procsup.core.outcome import NOT_REACHED_YET, RETRY_ON, Verdict
 from procsup.core.regexes import compile_at_use
-from procsup.core.spec import Enough, OnFailure, Retry
+from procsup.core.spec import Enough, OnFailure, Pace, Retry
 from procsup.core.text import format_value as format_value
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
@@ -33,6 +33,7 @@ _FACTOR = compile_at_use(rf"x({_NUMBER})")
 
 ON_FAILURE = ("finish", "drain", "stop")
 ENOUGH_DO, ENOUGH_OF = ("drain", "stop"), ("succeeded", "done")
+PACE = ("delay", "memory", "load")
 _PLAIN = frozenset((str, int, bool, float))
 _LARGEST = (1 << 52) - 1
 SOURCES = ("range", "glob", "lines")  # of values that the run file does not list
@@ -147,6 +148,21 @@ def limit_s(value: Any) -> float:
     return _quantity(quantities.parse_limit_s, value)
 
 
+def timeout(value: Any) -> Tuple[Optional[float], Optional[float]]:
+    """Accept a limit of time: seconds, or a share of the median, of which the other is None."""
+    share = _read_percent(value)
+    if share is None:
+        return limit_s(value), None
+    if share <= 1:
+        raise make_wrong("a share of the median of more than 100%", value)
+    return None, share
+
+
+def _read_percent(value: Any) -> Optional[float]:
+    match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    return None if match is None else float(match.group(1)) / 100
+
+
 def linger_s(value: Any) -> Optional[float]:
     """Accept a duration; return None for ``timeout``, which means as long as the unit may take."""
     if value == AS_LONG_AS_THE_UNIT:
@@ -256,9 +272,9 @@ def plain_row(row: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class Fields:
-    """A table of few keys, with one required key; its faults are raised together."""
+    """A table of few keys, one of which may be required; its faults are raised together."""
 
-    def __init__(self, value: Any, known: Sequence[str], required: str) -> None:
+    def __init__(self, value: Any, known: Sequence[str], required: str = "") -> None:
         if not isinstance(value, dict):
             raise make_wrong(f"a table with {list_words(known)}", value)
         self._table: Dict[str, Any] = value
@@ -267,7 +283,7 @@ class Fields:
             if key not in known:
                 hint = suggest(key, known)
                 self._faults.add((key,), f"unknown key{hint}, expected {list_words(known)}")
-        if required not in value:
+        if required and required not in value:
             self._faults.add((), f"`{required}` is missing")
 
     def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
@@ -340,6 +356,27 @@ def enough(value: Any) -> Enough:
     of = table.take("of", word(*ENOUGH_OF), "succeeded")
     table.raise_if_any()
     return Enough(do, count, fraction, of)
+
+
+def pace(value: Any) -> Pace:
+    """Accept a value of `pace`: what must hold before one more unit is started."""
+    table = Fields(value, PACE)
+    if not value:
+        raise make_wrong(f"a table with one or more of {list_words(PACE)}", value)
+    nothing: Tuple[Optional[float], Optional[float]] = (None, None)
+    load, share = table.take("load", _load, nothing)
+    delay_s = table.take("delay", duration_s, 0.0)
+    read: Pace = Pace(delay_s, table.take("memory", size_bytes, None), load, share)
+    table.raise_if_any()
+    return read
+
+
+def _load(value: Any) -> Tuple[Optional[float], Optional[float]]:
+    share = _read_percent(value)
+    number = float(value) if is_number(value) or _is_plain_number(value) else share
+    if number is None or not 0 < number < _LARGEST:
+        raise make_wrong('a number above 0 such as 4, or a share of the CPUs such as "100%"', value)
+    return (number, None) if share is None else (None, share)
 
 
 def _threshold(value: Any) -> _Threshold:

@@ -184,6 +184,18 @@ _RETRIES = make_union(
         "times",
     ),
 )
+_PACE = {
+    **make_table_schema(
+        {
+            "delay": _duration(),
+            "memory": _size(),
+            "load": make_union(
+                {"type": "number", "exclusiveMinimum": 0}, _text_of_pattern(_NUMBER), _PERCENT
+            ),
+        }
+    ),
+    "minProperties": 1,
+}
 _SIGNALS = {"enum": [f"{sig}{name}" for sig in ("", "SIG") for name in NAMES]}
 
 # --- types -----------------------------------------------------------------------------------
@@ -207,7 +219,21 @@ PATHS = Type("a list of paths", _TEXTS)
 COMMAND = Type("a program and its arguments", list_of(_SCALAR, least=1))
 ARGUMENTS = Type("a list of arguments", _ARGUMENTS)
 DURATION = Type(A_DURATION, _duration(), v.duration_s)
-LIMIT = Type(f"{A_DURATION}, more than 0", _duration(), v.limit_s)
+LIMIT = Type(
+    f'{A_DURATION}, more than 0; or a share such as "200%" of the median of the units that'
+    " succeeded, from 5 on",
+    make_union(_duration(), _PERCENT),
+)
+PACE = Type(
+    'a table such as { delay = "1s", memory = "2G", load = "100%" }',
+    _PACE,
+    v.pace,
+    (
+        Inner("delay", "The pause between two starts.", "0.3.0"),
+        Inner("memory", "So much memory of the machine must be free.", "0.3.0"),
+        Inner("load", "So many threads, or such a share of the CPUs: fewer must run.", "0.3.0"),
+    ),
+)
 CPUS = Type(v.SOME_CPUS, _CPUS, v.cpus)
 MEMORY = Type(f'{A_SIZE}, or "all"', _size("all"), v.memory_bytes)
 VALUES = Type(
@@ -536,8 +562,15 @@ STAGE: Tuple[Key, ...] = (
         LIMIT,
         "Wall time after which a unit is stopped.",
         'timeout = "1h30m"',
+    ),
+    Key(
+        "pace",
+        PACE,
+        "What must hold before one more unit is started.",
+        'pace = { delay = "1s", memory = "2G" }',
         "",
-        "timeout_s",
+        "pace",
+        since="0.3.0",
     ),
     Key(
         "grace",
