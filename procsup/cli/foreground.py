@@ -98,7 +98,7 @@ def _finish_output(printer: "Printer", code: int) -> int:
     if printer.gone:
         die_by(BROKEN_PIPE)
     if printer.problem:
-        write_stderr(f"procsup: {printer.problem}: the output of units is in its log files")
+        write_stderr(f"procsup: {printer.problem}: the run's records and log files have it")
         return RecordError.exit_code
     return code
 

@@ -11,7 +11,7 @@ from procsup.cli.map_again import Line, find_before
 from procsup.cli.map_inputs import STDIN, Origin, find_glob, open_inputs, split
 from procsup.cli.map_job import Job, MapOptions, make_job
 from procsup.cli.map_output import choose_printer
-from procsup.cli.map_results import note_units, open_results, write_results
+from procsup.cli.map_results import open_results, write_results
 from procsup.cli.map_run_file import format_run_file
 from procsup.cli.options import add_json, exit_codes
 from procsup.console.terminal import write_stdout
@@ -180,7 +180,6 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
 
 def _run(options: MapOptions, job: Job, line: Line) -> int:
     results = open_results(options)
-    job = job if results is None else note_units(results, job, _STAGE)
     named = options.name is not None
     before = find_before(options, line)
     name = options.name or before or line.make_name()
@@ -199,7 +198,7 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
     return bring_to_completion(
         request,
         display,
-        printers=write_results(results, choose_printer(options)),
+        printers=write_results(results, job, choose_printer(options)),
         repeat="the same line again" if named else "the same line again, with --resume",
     )
 

@@ -7,7 +7,7 @@ import click
 from procsup.cli.map_halt import read_halt
 from procsup.cli.map_inputs import Inputs, Shape
 from procsup.cli.map_outputs import OutputsMaker
-from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
+from procsup.core.inputs import Group, Record, Room, fill_commands, flatten, group_records, spread
 from procsup.core.late import MARKS
 from procsup.core.quantities import count_jobs
 from procsup.core.text import make_harmless, make_visible, quote_word
@@ -137,6 +137,12 @@ class Job(NamedTuple):
     jobs: Optional[int]
     is_short: bool  # all inputs are there, and they are few
     outputs: Optional[OutputsMaker] = None
+    total: int = 0  # of the units, if the command has it
+    fills_in: bool = True  # whether inputs are filled in
+
+    def make_values(self, inputs: Record, number: int) -> Values:
+        """Return what the unit of these inputs is made of."""
+        return Values(inputs if self.fills_in else (), number, self.total, inputs)
 
     def show(self, values: Values) -> str:
         """Return the command of a unit as a line; a text for a shell as it is."""
@@ -203,14 +209,17 @@ def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job
     jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
     units: Iterable[Values] = _make_units(_group(inputs, options, maker, jobs or cpus), options)
     has_total = has_total or (outputs is not None and outputs.has_total)
+    total = 0
     if has_total or jobs == 0:
         listed = list(units)
-        units = [one._replace(total=len(listed)) for one in listed]
-        jobs = max(len(listed), 1) if jobs == 0 else jobs
+        total = len(listed)
+        units = [one._replace(total=total) for one in listed]
+        jobs = max(total, 1) if jobs == 0 else jobs
     own = [name for name in inputs.names if is_parameter(name)]
     names = own if len(own) == len(inputs.names) else ()
     is_short = inputs.is_short or isinstance(units, list)
-    return Job(maker, units, names, script, jobs, is_short, outputs)
+    fills_in = options.group_size > 0
+    return Job(maker, units, names, script, jobs, is_short, outputs, total, fills_in)
 
 
 def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tuple[Maker, bool]:

@@ -1,21 +1,28 @@
 """`--joblog` and `--results` of `procsup map`: files in GNU Parallel's form, beside the records.
 
-A separate thread writes them, so that a slow disk does not delay the run.
+A separate thread writes them, so that a slow disk does not delay the run. What cannot be written is
+counted, and does not keep the rest from being written.
 """
 
+import io
 import os
 import shutil
 import stat
 import threading
+from functools import partial
 from queue import SimpleQueue
-from typing import BinaryIO, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.console.terminal import write_whole
 from procsup.core.events import Settled, Start
 from procsup.core.outcome import Exited, NotStarted, Part, Signaled, Verdict
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
-from procsup.host.files import describe_error
+from procsup.core.spec import UnitSpec
+from procsup.core.text import are, count_noun
+from procsup.host.files import describe_error, remove
 from procsup.host.logfiles import LogPlaces, open_log
+from procsup.host.shortages import retry_on_shortage
 from procsup.interfaces import Printer
 from procsup.store.rundir import make_safe_name
 
@@ -37,36 +44,50 @@ class Line(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Where the files are; `lines` has each unit's, by its id. `joblog` is open for appending."""
+    """Where the files are; `joblog` is open for appending, without a buffer."""
 
-    joblog: Optional[BinaryIO]
+    joblog: Optional[io.RawIOBase]
     folder: Optional[str]
-    lines: Dict[str, Line]
     appends: bool = False  # to a joblog that may be another run's
 
 
 class ResultFiles:
     """A watcher that writes the files, and passes all on to `inner`.
 
-    A run that is not `again` begins a new joblog.
+    `describe` returns what they say of a unit. A run that is not `again` begins a new joblog.
     """
 
-    def __init__(self, results: Results, places: LogPlaces, inner: Printer, *, again: bool) -> None:
-        self._problem = ""
+    def __init__(
+        self,
+        results: Results,
+        describe: Callable[[UnitSpec], Line],
+        places: LogPlaces,
+        inner: Printer,
+        *,
+        again: bool,
+    ) -> None:
         self._results, self._places, self._inner = results, places, inner
-        self._ends: SimpleQueue[Optional[End]] = SimpleQueue()
+        self._describe = describe
+        self._live: Dict[str, UnitSpec] = {}
+        self._missing_lines = _Missing("--joblog", "line")
+        self._missing_results = _Missing("--results", "unit")
+        self._is_torn = False  # the joblog ends with a part of a line
+        self._ends: SimpleQueue[Optional[Tuple[UnitSpec, End]]] = SimpleQueue()
         self._begin_joblog(again=again or results.appends)
         self._thread = threading.Thread(target=self._run, name="procsup-results", daemon=True)
         self._thread.start()
 
     def note_start(self, order: Start) -> None:
         """An attempt is started."""
+        self._live[order.attempt.unit] = order.task.unit
         self._inner.note_start(order)
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""
-        if order.end.final:
-            self._ends.put(order.end)
+        end = order.end
+        unit = self._live.pop(end.unit, None) if end.final else None
+        if unit is not None and end.attempt:
+            self._ends.put((unit, end))
         self._inner.note_end(order)
 
     def show(self, summary: Summary) -> None:
@@ -91,68 +112,110 @@ class ResultFiles:
 
     @property
     def problem(self) -> str:
-        """The first error of writing."""
-        return self._problem or self._inner.problem
+        """What could not be written."""
+        own = (self._missing_lines.describe(), self._missing_results.describe())
+        return "; ".join(filter(None, (*own, self._inner.problem)))
 
     def _begin_joblog(self, *, again: bool) -> None:
         file = self._results.joblog
         if file is None:
             return
-        try:
+        with self._missing_lines:
             is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)  # else a pipe or a device
             if is_file and not again:
                 file.truncate(0)
             if not is_file or os.fstat(file.fileno()).st_size == 0:
-                self._write_row(_COLUMNS)
-        except OSError as error:
-            self._problem = f"--joblog: {describe_error(error)}"
+                self._write_row(file, _COLUMNS)
 
     def _run(self) -> None:
         while True:
-            end = self._ends.get()
-            if end is None:
+            ended = self._ends.get()
+            if ended is None:
                 break
-            line = self._results.lines.pop(end.unit, None)
-            if line is not None and end.attempt and not self._problem:
-                try:
-                    self._write(end, line)
-                except OSError as error:
-                    self._problem = f"results: {describe_error(error)}"
+            unit, end = ended
+            line = self._describe(unit)
+            if self._results.folder is not None:
+                with self._missing_results:
+                    self._write_results(self._results.folder, end, line)
+            if self._results.joblog is not None:
+                with self._missing_lines:
+                    self._write_row(self._results.joblog, self._make_row(end, line))
         if self._results.joblog is not None:
             self._results.joblog.close()
 
-    def _write(self, end: End, line: Line) -> None:
-        if self._results.folder is not None:
-            folder = os.path.join(self._results.folder, *map(_name, sum(line.inputs, ())))
-            os.makedirs(folder, exist_ok=True)
-            self._copy(end.stdout_path, end.stdout_part, os.path.join(folder, "stdout"))
-            self._copy(end.stderr_path, end.stderr_part, os.path.join(folder, "stderr"))
-            with open(os.path.join(folder, "seq"), "w") as file:
-                file.write(str(line.number))
-        if self._results.joblog is not None:
-            code, signum = find_exit(end)
-            started = end.at if end.started is None else end.started
-            times = f"{started:.3f}", f"{end.wall_s or 0.0:10.3f}"
-            size = self._measure(end.stdout_path, end.stdout_part)
-            numbers = map(str, (0, size, code, signum))
-            self._write_row((str(line.number), ":", *times, *numbers, line.command))
+    def _write_results(self, folder: str, end: End, line: Line) -> None:
+        own = os.path.join(folder, *map(_name, sum(line.inputs, ())))
+        os.makedirs(own, exist_ok=True)
+        for name, path, part in (
+            ("stdout", end.stdout_path, end.stdout_part),
+            ("stderr", end.stderr_path, end.stderr_part),
+        ):
+            copy = partial(self._copy, path, part, os.path.join(own, name))
+            retry_on_shortage(copy)  # of descriptors: the run's own units use them
+        with open(os.path.join(own, "seq"), "w") as file:
+            file.write(str(line.number))
 
-    def _write_row(self, cells: Sequence[str]) -> None:
-        file = self._results.joblog
-        if file is not None:
-            file.write("\t".join(cells).encode("utf-8", "surrogateescape") + b"\n")
-            file.flush()
+    def _make_row(self, end: End, line: Line) -> Sequence[str]:
+        code, signum = find_exit(end)
+        started = end.at if end.started is None else end.started
+        times = f"{started:.3f}", f"{end.wall_s or 0.0:10.3f}"
+        size = self._measure(end.stdout_path, end.stdout_part)
+        numbers = map(str, (0, size, code, signum))
+        return (str(line.number), ":", *times, *numbers, line.command)
+
+    def _write_row(self, file: io.RawIOBase, cells: Sequence[str]) -> None:
+        row = "\t".join(cells).encode("utf-8", "surrogateescape") + b"\n"
+        start = b"\n" if self._is_torn else b""
+        self._is_torn = True
+        write_whole(file, start + row)
+        self._is_torn = False
 
     def _copy(self, path: Optional[str], part: Optional[Part], target: str) -> None:
+        """Copy a log; no half of it is left."""
         with open(target, "wb") as copy:
-            if path is not None:
+            if path is None:
+                return
+            try:
                 with open_log(path, part, **self._places._asdict()) as log:
                     shutil.copyfileobj(log, copy)
+                copy.flush()
+            except OSError:
+                remove(target)
+                raise
 
     def _measure(self, path: Optional[str], part: Optional[Part]) -> int:
         if part is not None or path is None:
             return 0 if part is None else part[1]
         return os.path.getsize(os.path.join(self._places.run, path))
+
+
+class _Missing:
+    """A context in which something is written; it counts failures and knows the first cause."""
+
+    def __init__(self, option: str, noun: str) -> None:
+        self._option, self._noun = option, noun
+        self._count = 0
+        self._first = ""
+
+    def describe(self) -> str:
+        """Return a text, empty if nothing is missing."""
+        if not self._count:
+            return ""
+        missing = f"{count_noun(self._count, self._noun)} {are(self._count)} missing"
+        return f"{self._option}: {self._first} ({missing})"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: Optional[BaseException], _trace: object) -> bool:
+        if not isinstance(error, (OSError, UnicodeError)):
+            return False
+        self._count += 1
+        if not self._first:
+            where = getattr(error, "filename", None)
+            said = describe_error(error) if isinstance(error, OSError) else str(error)
+            self._first = said if where is None else f"{os.fsdecode(where)}: {said}"
+        return True
 
 
 def find_exit(end: End) -> Tuple[int, int]:
