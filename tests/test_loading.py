@@ -22,6 +22,7 @@ A_LOOK = "a verb that only looks starts without it"
 LATE = {
     "ctypes": "8 ms, for a few calls of the system",
     "difflib": MESSAGES,
+    "faulthandler": ONE_WAY,
     "fcntl": NOT_EVERYWHERE,
     "hashlib": "loads OpenSSL",
     "importlib": "the names of the library are loaded on first use",
@@ -60,7 +61,9 @@ LATE = {
     "procsup.host.machine": THE_GUARD,
     "procsup.host.opened": A_LOOK,
     "procsup.host.signals": THE_GUARD,
+    "procsup.host.threads": THE_GUARD,
     "procsup.host.units_lock": A_LOOK,
+    "procsup.host.watchdog": THE_GUARD,
     "procsup.lib.manifest": ONE_WAY,
     "procsup.queries.current_units": "loads the reader of run files",
     "procsup.queries.session_end": "loads the reader of journals",

@@ -10,7 +10,7 @@ import sys
 from typing import Any, Callable, Iterable, Mapping, Optional
 
 from procsup.errors import RecordError
-from procsup.host import boot, guard
+from procsup.host import boot, guard, watchdog
 from procsup.host.boot import Announcing, relay_to_stderr
 from procsup.host.files import describe_error, open_private
 
@@ -61,6 +61,7 @@ def release_streams(log: int) -> None:
         os.dup2(log, fd)
     if log > 2:  # otherwise it got the number of a closed stream
         os.close(log)
+    watchdog.write_stacks_to(2)
 
 
 def _is_open(fd: int) -> bool:

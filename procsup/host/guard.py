@@ -2,7 +2,8 @@
 
 The process that the user started forks before any import. The parent becomes the guard
 (guardian.py): it adopts orphans, forwards signals, and dies as the supervisor died. The child
-becomes the supervisor and holds a `GuardLink` (guard_link.py): it ends when the guard does.
+becomes the supervisor and holds a `GuardLink` (guard_link.py): it ends when the guard does. If it
+is stuck, a timer ends it (watchdog.py).
 
 Windows has no guard: there the engine's Job Object ends every process when its owner ends
 (KILL_ON_JOB_CLOSE), and `fork_supervisor` does nothing.
@@ -81,6 +82,9 @@ if sys.platform != "win32":
         os.set_blocking(ready_fds[0], False)
         _guard_link = GuardLink(ready_fds[0], told_fds[1])
         _become_supervisor()
+        from procsup.host import watchdog
+
+        watchdog.start(_guard_link.fd)
 
     def _fork(fds: List[int]) -> int:
         try:

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from procsup.host import guard_link, marks, procfs, signals, tree_walk
+from procsup.host import guard_link, marks, procfs, signals, tree_walk, watchdog
 from procsup.seams import seam
 
 assert sys.platform != "win32"  # nothing below has a meaning there
@@ -142,6 +142,8 @@ class Guardian:
             self._terminal.restore()
         self._end_all()
         if os.WIFSIGNALED(status):
+            if os.WTERMSIG(status) == signal.SIGPROF:
+                _say(watchdog.explain())
             signals.die_by(os.WTERMSIG(status))
         os._exit(os.WEXITSTATUS(status))
 

@@ -8,7 +8,16 @@ import time
 import pytest
 
 from tests.support.gate import Gate, complete
-from tests.support.projects import PROGRAMS, PYTHON, Project, finish, kill, slashed
+from tests.support.projects import (
+    PROGRAMS,
+    PYTHON,
+    ROOT,
+    Project,
+    finish,
+    kill,
+    slashed,
+    wait_for,
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="kills by signals; Windows ends trees by Job Objects"
@@ -87,6 +96,87 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
     assert causes == ["the guard process died"] * 2
 
     complete(made, gate)
+
+
+STICK = """
+import os, re
+from procsup.host import watchdog
+from procsup.store.control import ControlInbox
+from procsup.supervisor import session
+
+def stick(real):
+    def stuck(*args, **more):
+        if os.path.exists("stick"):
+            open("is-stuck", "w").close()
+            re.match("(a*)*b", "a" * 99)  # it holds the interpreter's lock for ever
+        return real(*args, **more)
+    return stuck
+
+watchdog.CPU_LIMIT_S, watchdog.RESET_EVERY_S = 0.5, 0.02
+session.read = stick(session.read)
+ControlInbox.drain = stick(ControlInbox.drain)
+"""
+
+
+def sticking(made):
+    """The environment of a supervisor that is stuck as soon as there is a file `stick`."""
+    made.write("site/sitecustomize.py", STICK)
+    return {"PYTHONPATH": os.pathsep.join([str(made.folder / "site"), str(ROOT)])}
+
+
+def stick_while_units_run(made, gate, *options):
+    """Let a supervisor get stuck while units run; return its starter and them."""
+    child = made.start("run", "run.toml", "--jobs", "2", *options, env=sticking(made))
+    crowd = [gate.meet(name) for name in ("a", "b", "a-daemon", "b-daemon")]
+    wait_for_records(made, "spawned", 2)
+    made.write("stick", "")
+    return child, crowd
+
+
+@pytest.mark.survives("F90")
+def test_a_supervisor_that_is_stuck_is_ended_and_nothing_of_its_run_lives(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, crowd = stick_while_units_run(made, gate)
+    waiter = made.start("wait", "run", "--start-timeout", "0")
+
+    _, err = finish(child)
+
+    assert child.returncode == -signal.SIGPROF
+    assert "the supervisor was stuck" in err
+    assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
+    finish(waiter)
+    assert waiter.returncode == 3
+    os.unlink(made.folder / "stick")
+    complete(made, gate)
+
+
+@pytest.mark.survives("F90")
+def test_the_log_of_a_detached_run_tells_where_its_supervisor_was_stuck(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, crowd = stick_while_units_run(made, gate, "--detach")
+    finish(child)
+
+    assert made.call("wait", "run").returncode == 3
+    assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
+    assert " in stuck\n" in (made.rundir / "supervisor.log").read_text()
+
+
+@pytest.mark.survives("F90")
+@pytest.mark.parametrize("when", ["before any unit", "while units run"])
+def test_a_supervisor_that_is_stuck_does_not_outlive_its_guard(tmp_path, gate, when):
+    made = project(tmp_path, gate)
+    if when == "before any unit":
+        made.write("stick", "")
+        child = made.start("run", "run.toml", env=sticking(made))
+    else:
+        child, _ = stick_while_units_run(made, gate)
+    wait_for(made, "is-stuck")
+
+    kill(child.pid)
+
+    finish(child)  # the end of its stderr, which the supervisor holds
+    os.unlink(made.folder / "stick")
+    complete(made, gate)  # units that still lived are ended first
 
 
 def die_both(tmp_path, gate, shed, *, waiting=False):

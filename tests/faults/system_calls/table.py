@@ -40,6 +40,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
     Rule("host/guard_link.py:tell_run_id", FINE, "a dead guard is seen by its link"),
     Rule("host/guard_link.py:release", FINE, "a dead guard is seen by its link"),
+    Rule("host/watchdog.py", FINE, "no timer ends a supervisor that is stuck"),
     Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
     Rule("store/unit_lines.py", FINE, "the units are worked out again"),
     Rule("store/sitting.py:release_stage", FINE, "closing lets go of the lock too"),

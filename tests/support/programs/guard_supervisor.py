@@ -5,13 +5,14 @@ that all of it is gone.
 """
 
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import time
 
-from procsup.host import guard, guardian, signals
+from procsup.host import guard, guardian, signals, watchdog
 
 _PLAIN = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 _DAEMON = """
@@ -118,6 +119,40 @@ def show_signals(line):
     say("SIGCHLD default", signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL)
 
 
+def hold_the_lock(line):
+    say("ready")
+    re.match("(a*)*b", "a" * 99)
+
+
+def hold_the_lock_with_stacks(line):
+    watchdog.write_stacks_to(2)
+    hold_the_lock(line)
+
+
+def loop(line):
+    """Execute Python code for ever, and hear nothing."""
+    say("ready")
+    while True:
+        pass
+
+
+def compute(line):
+    """Use more CPU time than a supervisor may that is stuck."""
+    until = time.process_time() + 4 * watchdog.CPU_LIMIT_S
+    while time.process_time() < until:
+        pass
+    say("computed")
+
+
+def show_timer(line):
+    show = (
+        "import signal; print(signal.getsignal(signal.SIGPROF) is signal.SIG_DFL,"
+        " signal.getitimer(signal.ITIMER_PROF)[0] > 0, flush=True)"
+    )
+    exec(show)
+    subprocess.run([sys.executable, "-S", "-c", show], check=True)
+
+
 DEEDS = {
     "end": end_at_once,
     "wait": wait,
@@ -127,12 +162,19 @@ DEEDS = {
     "hear": hear,
     "spoil-terminal": spoil_terminal,
     "show-signals": show_signals,
+    "hold-lock": hold_the_lock,
+    "hold-lock-with-stacks": hold_the_lock_with_stacks,
+    "loop": loop,
+    "compute": compute,
+    "show-timer": show_timer,
 }
 
 
 def main(deed, *starts):
     if deed == "tell-run":
         guardian._adopt_orphans = lambda: False  # as on macOS
+    if deed in ("hold-lock", "hold-lock-with-stacks", "loop", "compute"):
+        watchdog.CPU_LIMIT_S, watchdog.RESET_EVERY_S = 0.3, 0.02
     guard.fork_supervisor()
     line = guard.find_guard_link()
     line.wait_until_ready(20)
