@@ -103,10 +103,10 @@ class Guardian:
         self._presses += 1
         self._pressed_at = now
         if self._presses >= _PRESSES_TO_KILL:
-            _say("interrupted again: everything is killed now; the next run goes on from here")
-            self._terminal.restore()
             os.kill(self._supervisor, signal.SIGKILL)
             self._end_all()
+            self._terminal.restore()
+            _say("interrupted again: everything is killed now; the next run goes on from here")
             signals.die_by(signum)
 
     def _suspend(self, *, from_terminal: bool) -> None:
@@ -236,7 +236,7 @@ class Terminal:
         try:
             if os.tcgetpgrp(self._fd) == os.getpgrp():
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
-                os.write(self._fd, b"\x1b[?25h")
+                _try_write(self._fd, b"\x1b[?25h")
         except (OSError, termios.error):
             pass  # the terminal hung up, or was closed
 
@@ -283,7 +283,15 @@ def _sweep(run_id: str, base: Optional[int]) -> None:
 
 
 def _say(text: str) -> None:
+    _try_write(2, b"procsup: " + os.fsencode(text) + b"\n")
+
+
+def _try_write(fd: int, line: bytes) -> None:
+    """Write it if that does not block: a guard that waits for a reader would end nothing."""
+    import select
+
     try:
-        os.write(2, b"procsup: " + os.fsencode(text) + b"\n")
+        if select.select([], [fd], [], 0)[1]:
+            os.write(fd, line)
     except OSError:
         pass  # the stream is closed

@@ -40,6 +40,38 @@ def test_the_third_press_ends_everything_at_once():
         assert run.wait() == -signal.SIGINT
 
 
+def make_full_pipe():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 12))
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def make_stopped_terminal():
+    other, terminal = os.openpty()
+    termios.tcflow(terminal, termios.TCOOFF)  # as Ctrl-S does
+    return other, terminal
+
+
+@pytest.mark.survives("F91")
+@pytest.mark.parametrize("make", [make_full_pipe, make_stopped_terminal])
+def test_the_third_press_ends_everything_although_nobody_reads_what_the_guard_says(make):
+    reader, stderr = make()
+    try:
+        with guarded("hear", "plain", stderr=stderr) as run:
+            run.wait_for("ready")
+            press(run.pid_of("guard"), "SIGINT", 3, GAP_S)
+            run.wait_until_all_gone()
+
+            assert run.wait() == -signal.SIGINT
+    finally:
+        os.close(reader)
+        os.close(stderr)
+
+
 def test_presses_in_quick_succession_are_one():
     with guarded("hear") as run:
         run.wait_for("ready")
