@@ -13,7 +13,9 @@ class SideExpander:
 
     An exception of `expand` becomes the `problem` of its fact, and after one of `weigh` the
     answer keeps no unit: every order is answered, and a failure never looks like a success.
-    `wake` is called from the thread when `drain` has something to return.
+    `wake` is called from the thread when `drain` has something to return. If the system allows no
+    more threads, orders are carried out by the caller, an `expand` only once it `is_ready`, which
+    says whether it will not wait for other programs.
     """
 
     def __init__(
@@ -22,15 +24,19 @@ class SideExpander:
         weigh: Callable[[Weigh], Weighed],
         *,
         wake: Callable[[], None],
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._expand = expand
         self._weigh = weigh
         self._found: ResultQueue[Fact] = ResultQueue(wake)
         self._thread = Pool("procsup-expand", 1)
+        self._is_ready = is_ready
+        self._waiting: List[Callable[[], None]] = []
 
     def expand(self, order: Expand) -> None:
         """Expand a stage's units: answered by one `Expanded`."""
-        self._thread.add(partial(self._do, order))
+        self._waiting.append(partial(self._do, order))
+        self._begin_waiting()
 
     def weigh(self, order: Weigh) -> None:
         """Compare the files of some units again: answered by one `Weighed`."""
@@ -38,6 +44,7 @@ class SideExpander:
 
     def drain(self) -> List[Fact]:
         """Return the facts since the last call."""
+        self._begin_waiting()
         return self._found.take()
 
     def close(self, *, timeout_s: float = 5.0) -> None:
@@ -48,6 +55,14 @@ class SideExpander:
         """
         self._thread.close()
         self._thread.join(time.monotonic() + timeout_s)
+
+    def _begin_waiting(self) -> None:
+        while self._waiting:
+            if not self._thread.try_add(self._waiting[0]):
+                if not self._is_ready():
+                    return
+                self._waiting[0]()
+            del self._waiting[0]
 
     def _look_again(self, order: Weigh) -> None:
         try:

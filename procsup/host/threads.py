@@ -39,13 +39,20 @@ class Pool:
 
     def add(self, job: Job) -> None:
         """Queue a job; to be called on one thread only."""
+        if not self.try_add(job):
+            job()
+
+    def try_add(self, job: Job) -> bool:
+        """Queue a job; false if there is no thread, and none can be started. As `add` otherwise."""
         self._jobs.put(job)
         if len(self._threads) < self._size and self._jobs.qsize() > 0:
             thread = try_start_thread(self._work, self._name)
-            if thread is None:
-                self._do_without_thread()
-            else:
+            if thread is not None:
                 self._threads.append(thread)
+            elif not self._threads:
+                self._jobs.get()
+                return False
+        return True
 
     def close(self) -> None:
         """Let every thread end after its present job; queued jobs are dropped."""
@@ -57,15 +64,6 @@ class Pool:
         """Wait for the threads to end, at most until the monotonic time `deadline`."""
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-
-    def _do_without_thread(self) -> None:
-        """Run the queued jobs on this thread, if there is no side thread."""
-        if self._threads:
-            return
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job is not None:
-                job()
 
     def _work(self) -> None:
         while True:
@@ -93,6 +91,11 @@ class Handover(Generic[Item]):
         """Whether `put` would wait now."""
         return not self._left and len(self._items) >= self._most
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` would not wait now."""
+        return self._left or self._finished or bool(self._items)
+
     def put(self, items: Iterable[Item]) -> bool:
         """Hand items over when there is room; false if the other side has left."""
         with self._changed:
@@ -111,7 +114,7 @@ class Handover(Generic[Item]):
     def take(self) -> Optional[List[Item]]:
         """Wait for items and return those there are; none at the end; None if one side has left."""
         with self._changed:
-            self._changed.wait_for(lambda: self._left or self._finished or bool(self._items))
+            self._changed.wait_for(lambda: self.is_ready)
             if self._left:
                 return None
             items, self._items = self._items, []

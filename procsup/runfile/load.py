@@ -101,6 +101,11 @@ class LoadedRun:
         """Units made last that cannot be started, each with the cause."""
         return {}
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether more units, or that there are none, are known without a wait."""
+        return True
+
     def stop_growing(self) -> None:
         """Let a thread return that waits for more units."""
 

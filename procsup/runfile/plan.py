@@ -130,6 +130,11 @@ class LineQueue:
             raise self._failure
         return lines
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` would not wait now."""
+        return self._handover.is_ready
+
     def leave(self) -> None:
         """Let both threads return."""
         self._handover.leave()
@@ -368,6 +373,12 @@ class LoadedPlan(LoadedRun):
     def unfit(self) -> Mapping[str, str]:
         """Units read last whose inputs no argument can hold, each with the cause."""
         return self._unfit
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether more units, or that there are none, are known without a wait."""
+        rest = self._rest
+        return rest is None or rest.is_ready
 
     def stop_growing(self) -> None:
         """Let a thread return that waits for more units."""

@@ -35,6 +35,7 @@ from procsup.host.leftovers import end_leftovers
 from procsup.host.parent_watch import ParentWatch
 from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
+from procsup.runfile.load import LoadedRun
 from procsup.seams import seam
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
@@ -398,9 +399,7 @@ def _make_world(
             folder=held.sitting.folder,
         )
     )
-    side_expander = SideExpander(expander.expand_late, expander.weigh_again, wake=engine.wake)
-    stack.callback(side_expander.close)
-    stack.callback(asked.loaded.stop_growing)
+    side_expander = _open_expander(stack, asked.loaded, expander, engine.wake)
     publisher = open_queue(
         asked.spec,
         held.begin,
@@ -418,6 +417,20 @@ def _make_world(
     calls = ControlSources(signals, inbox, owner, asked.request.time_limit_s)
     edges = (calls, observers, SystemClock(), MachineGauge(engine.wake))
     return World(engine, journal, side_expander, publisher, *edges)
+
+
+def _open_expander(
+    stack: ExitStack, loaded: LoadedRun, expander: Expander, wake: Callable[[], None]
+) -> SideExpander:
+    side_expander = SideExpander(
+        expander.expand_late,
+        expander.weigh_again,
+        wake=wake,
+        is_ready=lambda: loaded.is_ready,
+    )
+    stack.callback(side_expander.close)
+    stack.callback(loaded.stop_growing)
+    return side_expander
 
 
 def _tell_guard(begin: Begin) -> None:

@@ -30,10 +30,12 @@ def call(folder, *words, **more):
 class Stream:
     """A `map` whose stdin stays open."""
 
+    program = ("-m", "procsup")
+
     def __init__(self, folder, *words, **settings):
         self.folder = folder
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "procsup", "map", "--name", "m", *words],
+            [sys.executable, *self.program, "map", "--name", "m", *words],
             cwd=str(folder),
             env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
             stdin=subprocess.PIPE,
@@ -155,6 +157,34 @@ def test_an_interpreter_is_asked_once_however_often_inputs_come(tmp_path, gate):
 
     assert run.child.returncode == 0
     assert starts.read_text().count("\n") == 5 + 1
+
+
+def test_units_that_end_are_seen_while_no_input_comes_and_no_thread_can_be_had(
+    tmp_path, gate, monkeypatch
+):
+    monkeypatch.setattr(Stream, "program", ("-c", NO_THREAD))
+    run = Stream(tmp_path, "-j1", *GATED, str(gate.port))
+    run.send("a\n")
+    gate.meet("a").exit(3)
+    journal = tmp_path / ".procsup" / "m" / "journal.jsonl"
+    until(lambda: '"verdict":"failed"' in journal.read_text(), "its end is not seen", LIMIT_S)
+    run.send("b\n")
+    gate.meet("b").exit(0)
+
+    run.end()
+
+    assert run.child.returncode == 1
+
+
+NO_THREAD = """
+import sys
+from procsup.cli.main import main
+from procsup.host import threads
+
+start = threads.try_start_thread
+threads.try_start_thread = lambda work, name: name != "procsup-expand" and start(work, name) or None
+sys.exit(main())
+"""
 
 
 @POSIX

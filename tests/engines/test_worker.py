@@ -3,6 +3,7 @@ from typing import Any, Callable, List, Optional
 
 from procsup.core.events import Expand, Expanded, Fact, Weigh, Weighed
 from procsup.engines.worker import SideExpander
+from procsup.host import threads
 
 LIMIT_S = 20.0
 
@@ -115,3 +116,37 @@ def test_where_no_thread_can_be_had_the_work_is_done_at_once(monkeypatch):
         desk.woken.clear()
         desk.expander.expand(Expand("t"))
         assert desk.facts(1) == [Expanded("t")]
+
+
+def test_without_a_thread_the_caller_waits_for_no_other_program(monkeypatch):
+    monkeypatch.setattr(threads, "try_start_thread", lambda *_: None)
+    ready: List[bool] = []
+    expander = SideExpander(
+        lambda order: Expanded(order.stage),
+        explode,
+        wake=lambda: None,
+        is_ready=lambda: bool(ready),
+    )
+
+    expander.expand(Expand("s"))
+    assert expander.drain() == []
+    ready.append(True)
+    assert expander.drain() == [Expanded("s")]
+    assert expander.drain() == []
+
+
+def test_a_thread_that_can_be_had_later_takes_the_order(monkeypatch):
+    with Desk() as desk, monkeypatch.context() as without:
+        desk.expander = SideExpander(
+            lambda order: Expanded(threading.current_thread().name),
+            explode,
+            wake=desk._wake,
+            is_ready=lambda: False,
+        )
+        without.setattr(threads, "try_start_thread", lambda *_: None)
+        desk.expander.expand(Expand("s"))
+        assert desk.expander.drain() == []
+        without.undo()
+
+        found = desk.expander.drain() or desk.facts(1)
+        assert found == [Expanded("procsup-expand")]
