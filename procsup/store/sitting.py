@@ -7,6 +7,7 @@ one. The owner line in ``run.lock`` names the holder.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import ExitStack, suppress
@@ -128,8 +129,9 @@ class Sitting:
             )
             self._write_owner()
         except OSError as error:
+            mounted = error.filename if error.errno == errno.EBUSY else None
             raise RecordError(
-                f"run directory {self.rundir.path}: {describe_error(error)}"
+                f"run directory {mounted or self.rundir.path}: {describe_error(error)}"
             ) from error
 
     def take_units_lock(
@@ -216,12 +218,13 @@ class Sitting:
     def _clear_old(self) -> None:
         """Remove locks and requests of old sittings, and temporary files of killed processes.
 
-        No request can be for this sitting: its number is not written down yet.
+        No request can be for this sitting: its number is not written down yet. OSError if something
+        is mounted on a folder: what is there is not ours.
         """
-        with self.folder.child(self.rundir.locks.name) as locks:
+        with self.folder.open_plain_child(self.rundir.locks.name) as locks:
             shared = self.rundir.shared_owner.name
             _try_remove(locks, (name for name in locks.list_names() if name != shared))
-        with self.folder.child(self.rundir.control.name) as control:
+        with self.folder.open_plain_child(self.rundir.control.name) as control:
             _try_remove(control, control.list_names())
         with self.folder.child(self.rundir.stages.name) as stages:
             _try_remove(stages, filter(is_temporary, stages.list_names()))

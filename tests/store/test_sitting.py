@@ -29,6 +29,7 @@ from procsup.store.sitting import (
     wait_sitting,
 )
 from tests.store.builders import PROGRAMS, WALL, environment
+from tests.support.mounts import bound
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX processes and files")
 LIMIT_S = 20.0
@@ -250,6 +251,19 @@ def test_lock_files_and_rests_of_old_sittings_are_removed(rundir):
             names = sorted(path.name for path in rundir.locks.iterdir())
             assert names == [f"{number}-run.lock", f"{number}-stage-s.lock"]
             assert list(rundir.stages.iterdir()) == []
+
+
+@pytest.mark.survives("F84")
+@pytest.mark.parametrize("name", ["locks", "control"])
+def test_what_is_mounted_on_a_folder_is_left_alone_and_nothing_begins(rundir, tmp_path, name):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").touch()
+    said = pytest.raises(RecordError, match=f"{name}: it is a mount point: unmount it first")
+    with bound(other, rundir.path / name), Sitting.open(rundir, at=WALL) as sitting, said:
+        sitting.begin(1, "r1", ["s"])
+
+    assert (other / "kept").exists()
 
 
 def test_a_stage_that_is_done_and_the_run_are_let_go_of_apart(rundir):
