@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from tests.faults.trial import FORMS, Trial
 
@@ -39,11 +39,12 @@ def attack(
     *,
     seed: int = 1,
     only: Optional[str] = None,
+    part: Tuple[int, int] = (1, 1),
     parent: Optional[Path] = None,
 ) -> Dict[str, Any]:
     """Run one harness in a folder of its own; return its figures. The folder stays if it failed."""
     folder = Path(tempfile.mkdtemp(prefix=f"procsup-{name}-", dir=parent and str(parent))).resolve()
-    trial = Trial(name, form, folder, seed, only)
+    trial = Trial(name, form, folder, seed, only, part)
     importlib.import_module(f"tests.faults.{name}").attack(trial)
     if trial.failures:
         trial.figure("folder", str(folder))
@@ -59,10 +60,21 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--form", choices=FORMS, default="quick")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", metavar="TEXT", help="only cases whose name holds this")
+    parser.add_argument(
+        "--part",
+        metavar="K/N",
+        default="1/1",
+        help="of `pairs` and `long` of strangers, the K-th of N parts",
+    )
     options = parser.parse_args(arguments)
+    if options.form == "pairs" and options.name != "strangers":
+        parser.error("only strangers has the form pairs")
+    number, parts = map(int, options.part.split("/"))
     for name in [name for name in os.environ if name.startswith("PROCSUP_")]:
         del os.environ[name]
-    result = attack(options.name, options.form, seed=options.seed, only=options.case)
+    result = attack(
+        options.name, options.form, seed=options.seed, only=options.case, part=(number, parts)
+    )
     print(json.dumps(result))
     nothing_tried = not result["cases"] and not result["left_out"]
     return 1 if result["failures"] or nothing_tried else 0

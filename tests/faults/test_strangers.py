@@ -102,6 +102,25 @@ def test_a_fault_in_a_further_place_is_caught(tmp_path, act, kind, name, breakag
     test_a_seeded_fault_is_caught(tmp_path, act, kind, name, breakage, said, touch)
 
 
+def test_the_form_pairs_meets_each_pair_with_few_cells():
+    places, moments = [f"place-{n}" for n in range(20)], [None, *((f"/top/{n}", 1) for n in "abc")]
+    cells = [
+        Cell(act, kind, f"/top/{place}", moment)
+        for act in (FIRST, *READ.values())
+        for kind in plants.KINDS
+        for place in places
+        for moment in moments
+    ]
+    met = set()
+    chosen = strangers.cover_pairs(cells, met, "/top/")
+    again = strangers.cover_pairs(cells, met, "/top/")
+
+    assert set().union(*(cell.pairs("/top/") for cell in chosen)) == met
+    assert set().union(*(cell.pairs("/top/") for cell in cells)) == met
+    assert again == []
+    assert len(chosen) < len(cells) / 20
+
+
 def test_what_is_planted_comes_into_its_place_as_a_whole_and_a_stranger_s(tmp_path, monkeypatch):
     here, twin = tmp_path / "here", tmp_path / "twin"
     here.write_text("ours")

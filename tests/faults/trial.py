@@ -9,11 +9,12 @@ import random
 import sys
 import time
 import traceback
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, TypeVar
+from typing import Any, Dict, Iterator, List, Optional, Tuple, TypeVar
 
-FORMS = ("smoke", "quick", "long")
+FORMS = ("smoke", "quick", "pairs", "long")
 SHOWN = 20
 SAY_EVERY_S = 2.0
 Choice = TypeVar("Choice")
@@ -23,7 +24,13 @@ class Trial:
     """One form of one harness under way."""
 
     def __init__(
-        self, name: str, form: str, folder: Path, seed: int = 1, only: Optional[str] = None
+        self,
+        name: str,
+        form: str,
+        folder: Path,
+        seed: int = 1,
+        only: Optional[str] = None,
+        part: Tuple[int, int] = (1, 1),
     ) -> None:
         assert form in FORMS, form
         self.name = name
@@ -31,6 +38,7 @@ class Trial:
         self.folder = folder
         self.seed = seed
         self.only = only
+        self._part = part
         self.random = random.Random(seed)
         self.cases = 0
         self.failures: List[str] = []
@@ -41,7 +49,12 @@ class Trial:
 
     def choose(self, smoke: Choice, quick: Choice, long: Choice) -> Choice:
         """Return what fits the form: of the tests' own, of CI's, of the thorough one."""
-        return {"smoke": smoke, "quick": quick, "long": long}[self.form]
+        return {"smoke": smoke, "quick": quick, "pairs": quick, "long": long}[self.form]
+
+    def is_in_part(self, name: str) -> bool:
+        """Whether this process does that case: others do the other parts."""
+        number, parts = self._part
+        return zlib.crc32(name.encode()) % parts == number - 1
 
     def wants(self, name: str) -> bool:
         """Is this case asked for? A harness may ask before it prepares one that costs much."""

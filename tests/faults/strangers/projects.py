@@ -106,7 +106,14 @@ _USUAL = Kind(
     ("run", "run.toml"),
     ("1", "2", "row-1", "word-a", "file-1", "file-2", "join"),
     {**_MADE, "rows/1/copy": "one\n", "words/a/a.txt": "one\n", "files/2.txt": "two\n"},
-    writes=("rows/1", "words/a", "files/1.txt", "work/../words/a", "work/../words/a/a.txt"),
+    writes=(
+        "rows/1",
+        "words/a",
+        "files/1.txt",
+        "work/../words",
+        "work/../words/a",
+        "work/../words/a/a.txt",
+    ),
 )
 KINDS = {
     "usual": _USUAL,
