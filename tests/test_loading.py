@@ -46,6 +46,7 @@ LATE = {
     "procsup.cli.hosted": ONE_WAY,
     "procsup.cli.main": THE_GUARD,
     "procsup.cli.map": "its options, where its command line is wrong",
+    "procsup.cli.queue": "its options, where its command line is wrong",
     "procsup.cli.unknown": MESSAGES,
     "procsup.console.bar": "loads rich",
     "procsup.console.drawing": "loads rich",
@@ -67,6 +68,7 @@ LATE = {
     "procsup.lib.manifest": ONE_WAY,
     "procsup.queries.current_units": "loads the reader of run files",
     "procsup.queries.session_end": "loads the reader of journals",
+    "procsup.queries.unit_end": ONE_WAY,
     "procsup.report.ending": "shown when the last unit has ended",
     "procsup.report.html": "only notebooks need it",
     "procsup.report.tables": "loads csv and json",
@@ -75,10 +77,10 @@ LATE = {
     "procsup.runfile.templates.bash": ONE_WAY,
     "procsup.runfile.templates.powershell": ONE_WAY,
     "procsup.store.left_alive": A_LOOK,
-    "procsup.store.unit_lines": A_LOOK,
     "procsup.store.reader": A_LOOK,
     "procsup.store.removal": ONE_WAY,
     "procsup.store.trust": A_LOOK,
+    "procsup.store.unit_lines": A_LOOK,
     "procsup.supervisor.session": "help of `run` is shown without it",
 }
 # `python -c REPORT ARGS...`: the program, which says which modules it has loaded: when it starts

@@ -1,7 +1,7 @@
 """`procsup run --detach`: the part of the process that starts the run."""
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional
 
 from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.text import quote_word
@@ -11,30 +11,37 @@ from procsup.host.nested import is_nested
 from procsup.supervisor.requests import Display, HostedRequest, Request
 
 
-def start(request: Request, display: Display) -> int:
-    """Start a separate supervisor; print ``DIR@ID`` when its run has begun."""
+def start(
+    request: Request, display: Display, *, queue: Optional[List[Any]] = None, told: str = ""
+) -> int:
+    """Start a separate supervisor; print ``DIR@ID`` when its run has begun.
+
+    `queue` is the head of the plan of a queue; `told` is said in place of how to wait for the run.
+    """
     from procsup.host.detach import start_detached
 
     if is_nested():
         write_stderr(
             "procsup: started inside a unit of another run: the detached run ends with that unit"
         )
-    line = HostedRequest(request, display, announce=True, follows_environment=True).encode()
+    line = HostedRequest(
+        request, display, announce=True, follows_environment=True, queue=queue
+    ).encode()
     detached = start_detached(request.file, [line], environment=get_inherited_environment())
     if detached.ready is None:
         return _raise_not_begun(detached.exit_code)
     if "error" in detached.ready:  # stderr has it, too; with --json this is the payload
         return _write_error(detached.ready)
-    _write_run(detached.ready, display)
+    _write_run(detached.ready, display, told)
     return 0
 
 
-def _write_run(ready: Dict[str, Any], display: Display) -> None:
+def _write_run(ready: Dict[str, Any], display: Display, told: str) -> None:
     from procsup.report.tables import format_json
 
     run = f"{ready['directory']}@{ready['id']}"
     if not display.quiet:
-        write_stderr(f"detached; procsup wait {quote_word(run)}")
+        write_stderr(told or f"detached; procsup wait {quote_word(run)}")
     if display.as_json:
         write_stdout(format_json({**ready, "run": run}))
     else:

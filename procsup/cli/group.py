@@ -2,12 +2,13 @@
 
 import os
 from importlib import import_module
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import click
 
 from procsup import __version__
 from procsup.cli.ending import settle
+from procsup.cli.options import take_options
 from procsup.console.terminal import write_stdout
 from procsup.errors import UsageError
 from procsup.host.names import follow_environment
@@ -25,6 +26,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "list": ("procsup.cli.list", "the runs of a folder"),
     "verify": ("procsup.cli.verify", "is all still as a final run promised"),
     "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
+    "queue": ("procsup.cli.queue", "a run that stays open: add commands to it from anywhere"),
     "init": ("procsup.cli.init", "write an example run file, with all that it needs"),
     "schema": ("procsup.cli.schema", "the JSON Schema of the run file, for editors"),
     "help": ("procsup.cli.help", "a page of documentation, as procsup help --list names them"),
@@ -149,33 +151,15 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the caller wants JSON; works even if the command line is invalid."""
     arguments = list(arguments)
     if arguments[:1] == ["map"]:
-        return "--json" in _take_own_options(arguments[1:])
+        from procsup.cli.map import command
+
+        return "--json" in take_options(command, arguments[1:])
+    if arguments[:2] == ["queue", "add"]:
+        from procsup.cli.queue import add
+
+        return "--json" in take_options(add, arguments[2:])
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return "--json" in arguments[:end]
-
-
-def _take_own_options(words: List[str]) -> List[str]:
-    """Return the options of `procsup map`: the words after them belong to COMMAND."""
-    from procsup.cli.map import command
-
-    valued = {
-        name
-        for option in command.params
-        if isinstance(option, click.Option) and not option.is_flag
-        for name in option.opts
-    }
-    at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
-        at += 2 if _takes_the_next(words[at], valued) else 1
-    return words[:at]
-
-
-def _takes_the_next(word: str, valued: Set[str]) -> bool:
-    """Whether the next word is this option's value; letters may be combined, as in ``-qj 4``."""
-    if word.startswith("--"):
-        return word in valued
-    taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
-    return bool(taking) and taking[0] == len(word) - 1
 
 
 def _describe_usage(error: click.ClickException) -> str:

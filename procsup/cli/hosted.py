@@ -8,14 +8,24 @@ from msgspec.structs import replace
 from procsup.cli.ending import settle
 from procsup.cli.foreground import bring_to_completion
 from procsup.console.choose import PROGRESS
+from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished, UsageError
 from procsup.host.detach import announce
 from procsup.host.guard import find_owner
 from procsup.host.names import follow_environment
 from procsup.host.parent_watch import ParentWatch
-from procsup.runfile.plan import LineQueue, PlanWithdrawn, read_growing, read_text
+from procsup.host.threads import start_thread
+from procsup.runfile.plan import (
+    Head,
+    LineQueue,
+    PlanText,
+    PlanWithdrawn,
+    read_growing,
+    read_text,
+)
+from procsup.store.queue_file import QueueFeed
 from procsup.store.rundir import RunDir
-from procsup.supervisor.requests import HostedRequest, Opening
+from procsup.supervisor.requests import HostedRequest, Opening, Request
 
 
 def main(words: Sequence[str]) -> int:
@@ -60,8 +70,30 @@ def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Itera
             parent_watch.watch_stdin(rest.fill)
         else:
             parent_watch.watch_stdin()
+    if asked.queue is not None:
+        return _run_queue(asked, Head(*asked.queue), request)
     on_ready = _announce_ready if asked.announce else None
     return bring_to_completion(request, asked.display, on_ready=on_ready)
+
+
+def _run_queue(asked: HostedRequest, head: Head, request: Request) -> int:
+    feed = QueueFeed()
+    rest = LineQueue(feed.lines(), is_queue=True)
+    start_thread(rest.fill, "procsup-queue")
+
+    def open_feed(opening: Opening) -> None:
+        feed.open(opening.folder, opening.run_id, resumed=opening.resumed)
+        _announce_ready(opening)
+
+    try:
+        return bring_to_completion(
+            replace(request, plan=PlanText(head, [], rest)),
+            asked.display,
+            on_ready=open_feed,
+            repeat=f"procsup queue start {quote_word(head.name)}",
+        )
+    finally:
+        feed.close()
 
 
 def _announce_ready(opening: Opening) -> None:

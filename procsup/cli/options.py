@@ -1,6 +1,6 @@
 """Options and texts that several verbs share."""
 
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Any, Callable, List, Optional, Sequence, Set, TypeVar
 
 import click
 
@@ -71,3 +71,25 @@ def exit_codes(**meanings: str) -> str:
     """Return the paragraph of a verb's exit codes, for the end of its help."""
     lines = [f"  {name[1:]:4} {meaning}" for name, meaning in meanings.items()]
     return "\n".join(["\b", "Exit codes:", *lines])
+
+
+def take_options(command: click.Command, words: Sequence[str]) -> List[str]:
+    """Return the options of a verb at the start of `words`: what follows them is a command line."""
+    valued = {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for name in option.opts
+    }
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+        at += 2 if _takes_the_next(words[at], valued) else 1
+    return list(words[:at])
+
+
+def _takes_the_next(word: str, valued: Set[str]) -> bool:
+    """Whether the next word is this option's value; letters may be combined, as in ``-qj 4``."""
+    if word.startswith("--"):
+        return word in valued
+    taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
+    return bool(taking) and taking[0] == len(word) - 1

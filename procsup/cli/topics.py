@@ -11,6 +11,7 @@ TOPICS: Dict[str, str] = {
     "files": "patterns, folders, links; what is watched, what is an output",
     "resources": "CPUs, memory, threads",
     "mapping": "one command over many inputs, without a run file",
+    "queueing": "a run that stays open, to which commands are added",
     "library": "procsup in a Python program",
     "waiting": "scripts that wait for a run, and exit codes",
     "selecting": "words that name units",

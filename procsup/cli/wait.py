@@ -1,6 +1,7 @@
 """`procsup wait`: block until runs are final, and say how they ended."""
 
-from typing import Optional, Tuple, Union
+from itertools import takewhile
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
 import click
 import msgspec
@@ -9,10 +10,13 @@ from procsup.cli.options import RUN_HELP, add_duration, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
-from procsup.core.text import count_noun
+from procsup.core.text import count_noun, make_visible
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
-from procsup.queries.waiting import Limits, WaitResult, await_all
+from procsup.queries.waiting import Answer, Awaited, Limits, WaitResult, await_all
 from procsup.store.copies import describe_copy, find_copy_source
+
+if TYPE_CHECKING:
+    from procsup.queries.unit_end import UnitResult
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
 
@@ -21,12 +25,14 @@ With several RUNs or stages all are waited for, and the exit code is that of the
 order 3, 4, 1, 0 (any other code comes before these). A result that is there before the wait begins
 is answered for at once; its age is said, and that it came along with a copy or a checkout. To wait
 for a run that you start yourself, use the id that `procsup run --detach` prints, or `wait $!`.
+Behind a queue the ids of its commands may stand: then these are waited for.
 
 \b
 Examples:
   procsup wait survey && next-step
   procsup wait "$id" --stage measure --timeout 2h
   procsup wait survey --max-age 1d --verify
+  procsup wait night 7 && next-step
 """
 
 _CODES = exit_codes(
@@ -62,7 +68,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Wait for all runs, then report the end of each."""
-    wanted = [(run, stage) for run in runs for stage in (stages or (None,))]
+    wanted = list(_read_words(runs, stages))
     answers = await_all(
         wanted,
         limits=Limits(timeout, start_timeout, max_age),
@@ -77,15 +83,34 @@ def command(
     return min(codes, key=_rank)
 
 
+def _read_words(words: Sequence[str], stages: Sequence[str]) -> Iterator[Awaited]:
+    """Yield what the words name: runs, and behind a queue the numbers of its commands."""
+    for at, word in enumerate(words):
+        numbers = list(takewhile(is_number, words[at + 1 :]))
+        if numbers and stages:
+            raise click.UsageError("--stage is for runs: write the numbers of commands without it")
+        if not is_number(word) or not at:
+            yield from (Awaited(word, None, int(number)) for number in numbers)
+            if not numbers:
+                yield from (Awaited(word, stage) for stage in (stages or (None,)))
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is the number of a command."""
+    return word.isascii() and word.isdigit()
+
+
 def _rank(code: int) -> int:
     return WORST_FIRST.index(code) if code in WORST_FIRST else -1
 
 
-def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: bool) -> int:
+def _answer(answer: Answer, *, verify: bool, as_json: bool) -> int:
     """Report how one of them ended; return its exit code."""
     if isinstance(answer, ProcsupError):
         write_stderr(f"procsup: {answer}")
         return answer.exit_code
+    if not isinstance(answer, WaitResult):
+        return _answer_command(answer, as_json=as_json)
     head = answer.head
     source = None if answer.age_s is None else find_copy_source(answer.rundir, head)
     write_stderr(_format_sentence(head, answer.age_s))
@@ -103,6 +128,19 @@ def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: b
     if as_json:
         _write_head(head, source)
     return code
+
+
+def _answer_command(answer: "UnitResult", *, as_json: bool) -> int:
+    """Report how a command of a queue ended."""
+    end = answer.end
+    cause = f": {make_visible(end.cause)}" if end.cause else ""
+    write_stderr(f"{answer.run} {answer.number} {end.verdict.value}{cause}")
+    if as_json:
+        from procsup.report.tables import format_json
+
+        body = {"queue": answer.run, "id": answer.number, "unit": end.unit}
+        write_stdout(format_json({**body, "verdict": end.verdict.value, "cause": end.cause}))
+    return 0 if answer.succeeded else RunFailed.exit_code
 
 
 def _format_sentence(head: Head, age_s: Optional[float]) -> str:

@@ -140,7 +140,7 @@ def find_standing_again(
         )
         if found.keeps_verdict or asked is None or not reason:
             return found
-    if history is None or not history.is_final or history.open_launch is not None:
+    if history is None or not history.is_over:
         return Hold("not asked for")
     return Hold(reason, keeps_verdict=True)
 

@@ -99,6 +99,11 @@ class UnitHistory(Struct, eq=False, gc=False):
         return unpack(self.packed, self.unit)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has a verdict, and no attempt was started since."""
+        return self.is_final and self.open_launch is None
+
+    @property
     def open_attempt(self) -> Optional[int]:
         """The number of an attempt that was started and has no end."""
         return self.open_launch.attempt if self.open_launch is not None else None

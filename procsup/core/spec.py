@@ -120,6 +120,7 @@ class StageSpec(Struct, frozen=True):
     pin: str = "none"  # or "cpus"
     on_drift: str = "record"  # or "warn", "restore", "fail"
     on_failed_outputs: str = "keep"  # or "aside"
+    is_queue: bool = False  # its units come one by one from outside: all that wait are known
     is_python: bool = False  # module, script, or a command that runs a Python
     module: Optional[str] = None
     script: Optional[str] = None  # absolute
@@ -161,7 +162,8 @@ class UnitSpec(Struct, frozen=True, gc=False):
     threads: Optional[int] = None  # what its libraries may start; None: as many as its CPUs
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
     stop_command: Tuple[str, ...] = ()  # runs in place of the stop signal
-    follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)
+    follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded
+    priority: int = 0  # those with more start before the others of their stage
 
 
 class CapacitySpec(Struct, frozen=True):

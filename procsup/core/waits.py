@@ -153,8 +153,9 @@ class Waits:
     def _explain_queue(self, stage: StageSpec) -> Dict[str, int]:
         if stage.name not in self._queues:
             known = (self._units.get(name) for name in self._history.plan.get(stage.name, ()))
-            ready = (unit.id for unit in known if unit is not None and self._is_ready(unit))
-            self._queues[stage.name] = {name: place for place, name in enumerate(ready)}
+            ready = [unit for unit in known if unit is not None and self._is_ready(unit)]
+            ready.sort(key=lambda unit: -unit.priority)
+            self._queues[stage.name] = {unit.id: place for place, unit in enumerate(ready)}
         return self._queues[stage.name]
 
     def _is_ready(self, unit: UnitSpec) -> bool:

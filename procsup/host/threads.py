@@ -5,6 +5,8 @@ import time
 from queue import SimpleQueue
 from typing import Callable, Generic, Iterable, List, Optional, TypeVar
 
+from procsup.errors import RecordError
+
 Item = TypeVar("Item")
 
 Job = Callable[[], None]
@@ -20,6 +22,18 @@ def try_start_thread(work: Job, name: str) -> Optional[threading.Thread]:
         thread.start()
     except RuntimeError:
         return None
+    return thread
+
+
+def start_thread(work: Callable[[], object], name: str) -> threading.Thread:
+    """Start a daemon thread, as `try_start_thread`; RecordError if the system allows no more."""
+
+    def carry_out() -> None:
+        work()
+
+    thread = try_start_thread(carry_out, name)
+    if thread is None:
+        raise RecordError("the system allows no more threads: end some processes, then start again")
     return thread
 
 

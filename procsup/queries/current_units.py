@@ -41,7 +41,9 @@ def read_unit_parameters(rundir: RunDir, history: History) -> Tuple[Parameters, 
     try:
         view = RunView(rundir)
         with view.reading():
-            now = list_units(load_source(request_for(read_rerun(view), ())), history)
+            now = list_units(
+                load_source(request_for(read_rerun(view), ()), may_be_open=True), history
+            )
     except ProcsupError as error:
         return found, str(error)
     found = {**{unit.id: unit.parameters for unit in now.units}, **found}
@@ -59,7 +61,7 @@ def list_stages(rundir: RunDir, history: History) -> Dict[str, str]:
     names = view.owner.stages if view.owner and view.owner.stages else tuple(history.plan)
     try:
         with view.reading():
-            spec = load_source(request_for(read_rerun(view), ())).spec
+            spec = load_source(request_for(read_rerun(view), ()), may_be_open=True).spec
         before = {stage.name: list_upstream(stage) for stage in spec.stages}
     except ProcsupError:
         before = {}

@@ -39,7 +39,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> PreparedR
     UsageError unless exactly one is selected, RunBusy if that unit is running.
     """
     history = read_history(rerun.rundir)
-    loaded = load_source(made)
+    loaded = load_source(made, may_be_open=True)
     unit = _choose_one(word, list_units(loaded, history), history)
     _refuse_live(rerun, history, unit)
     stage = loaded.spec.stage(unit.stage)

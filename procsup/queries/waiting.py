@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence, Union
 
 from procsup.core.manifest import Head, parse_rfc3339
 from procsup.core.quantities import show_duration
@@ -20,6 +20,9 @@ from procsup.queries.view import RunView, find_run
 from procsup.store.find import NoSuchRun
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, locks_tell, wait_sitting
+
+if TYPE_CHECKING:
+    from procsup.queries.unit_end import UnitResult
 
 START_TIMEOUT_S = 5.0  # for a name or a path; a run that has an id has begun
 _STARTING_S = 60.0  # the longest time between a supervisor's lock and its first record
@@ -42,6 +45,14 @@ class WaitResult(NamedTuple):
     has_id: bool = False
 
 
+class Awaited(NamedTuple):
+    """What to wait for: a run, a stage of it, or a command of a queue by its number."""
+
+    run: str
+    stage: Optional[str] = None
+    command: Optional[int] = None
+
+
 class Limits(NamedTuple):
     """How long to wait, in seconds; None: without limit (`start_s`: by the kind of name)."""
 
@@ -51,6 +62,7 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
+Answer = Union[WaitResult, "UnitResult", ProcsupError]
 
 
 def _tell_nobody(_sentence: str) -> None:
@@ -74,21 +86,26 @@ def await_final(
 
 
 def await_all(
-    wanted: Sequence[Tuple[str, Optional[str]]],
+    wanted: Sequence[Awaited],
     *,
     limits: Limits = NO_LIMITS,
     start: AnyPath = ".",
     notice: Callable[[str], None] = _tell_nobody,
-) -> List[Union[WaitResult, ProcsupError]]:
-    """Wait for several (run, stage), all at once; return the answers in their order.
+) -> List[Answer]:
+    """Wait for several of them, all at once; return the answers in their order.
 
     All of them are looked up at once, before the first wait ends.
     """
-    answers: List[Union[WaitResult, ProcsupError, None]] = [None] * len(wanted)
+    answers: List[Optional[Answer]] = [None] * len(wanted)
 
     def wait_for_one(at: int) -> None:
-        run, stage = wanted[at]
+        run, stage, command = wanted[at]
         try:
+            if command is not None:
+                from procsup.queries.unit_end import await_command
+
+                answers[at] = await_command(run, command, timeout_s=limits.timeout_s, start=start)
+                return
             answers[at] = await_final(run, stage=stage, limits=limits, start=start, notice=notice)
         except ProcsupError as error:
             answers[at] = error

@@ -97,11 +97,15 @@ class LineQueue:
     """The lines of a plan that grows: one thread reads them, another one takes them.
 
     `is_sure`: a last line says that all units were made. Else it may only say that the program
-    ended that makes them, such as by the Ctrl-C that ends this one, too.
+    ended that makes them, such as by the Ctrl-C that ends this one, too. `is_queue`: see
+    `StageSpec`.
     """
 
-    def __init__(self, lines: Iterator[bytes], *, is_sure: bool = True) -> None:
+    def __init__(
+        self, lines: Iterator[bytes], *, is_sure: bool = True, is_queue: bool = False
+    ) -> None:
         self.is_sure = is_sure
+        self.is_queue = is_queue
         self._lines = lines
         self._handover: Handover[bytes] = Handover(_MOST_READ_AHEAD)
         self._failure: Optional[Exception] = None
@@ -168,10 +172,11 @@ def end_line(count: int) -> bytes:
     return encode({"end": count})
 
 
-def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
+def read_text(lines: Iterable[bytes], shown: str, *, may_be_open: bool = False) -> PlanText:
     """Read a plan up to its last line; UsageError if it is not a plan, or not whole.
 
-    PlanWithdrawn if its maker gave up and has said so in a line.
+    PlanWithdrawn if its maker gave up and has said so in a line. `may_be_open`: if it has no last
+    line, its units so far are returned.
     """
     rows = iter(lines)
     head = _read_head(next(rows, b""), shown)
@@ -180,7 +185,9 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
         if is_last_line(line, len(units), shown):
             return PlanText(head, units)
         units.append(line)
-    raise _make_open_error(shown)
+    if not may_be_open:
+        raise _make_open_error(shown)
+    return PlanText(head, [line for line in units if line.endswith(b"\n")])
 
 
 def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanText:
@@ -196,7 +203,8 @@ def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanTex
 def _make_open_error(shown: str) -> UsageError:
     return UsageError(
         f"{shown}: the plan has no last line: run the program again that makes it (with `name` and"
-        " `keep` it repeats nothing), or the same line of procsup map (with --resume)"
+        " `keep` it repeats nothing), the same line of procsup map (with --resume), or"
+        " procsup queue start"
     )
 
 
@@ -214,11 +222,11 @@ def is_last_line(line: bytes, count: int, shown: str) -> bool:
     return True
 
 
-def read_file(path: str) -> PlanText:
-    """Read the plan of a run directory."""
+def read_file(path: str, *, may_be_open: bool = False) -> PlanText:
+    """Read the plan of a run directory, as `read_text`."""
     try:
         with open_record(path) as file:
-            return read_text(file, path)
+            return read_text(file, path, may_be_open=may_be_open)
     except OSError as error:
         raise RunFileError([f"{path}: cannot be read: {error.strerror or error}"]) from error
 
@@ -285,9 +293,13 @@ def load_plan(
         spec = msgspec.structs.replace(spec, directory=os.path.dirname(make_absolute(path)))
     spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
     problems.raise_if_any()
-    if not head.program and text.rest is None:
-        is_python = all_run_python(_decode(line, path) for line in text.units)
-        stage = msgspec.structs.replace(spec.stages[0], is_python=is_python)
+    found: Dict[str, bool] = {}
+    if text.rest is not None:
+        found["is_queue"] = text.rest.is_queue
+    elif not head.program:
+        found["is_python"] = all_run_python(_decode(line, path) for line in text.units)
+    if found:
+        stage = msgspec.structs.replace(spec.stages[0], **found)
         recipes = [recipes[0]._replace(spec=stage)]
         spec = msgspec.structs.replace(spec, stages=(stage,))
     around = reader.make_context(spec)

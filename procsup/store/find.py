@@ -26,7 +26,7 @@ from procsup.paths.reader import read_as
 from procsup.store.manifest import read_head
 from procsup.store.owner import open_owner
 from procsup.store.place import Project, run_file_now
-from procsup.store.rundir import JOURNAL, RunDir
+from procsup.store.rundir import JOURNAL, QUEUE_FILE, RunDir
 from procsup.store.sitting import read_owner
 from procsup.store.trust import is_trusted, refuse_doubtful
 
@@ -151,6 +151,19 @@ def find_nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> O
     return None
 
 
+def find_queue_home() -> Path:
+    """Return the folder of queues, whether it is there or not: ``.procsup`` in the home folder."""
+    return Path(os.path.expanduser("~"), HOME)
+
+
+def _find_queue(name: str) -> Optional[FoundRun]:
+    """Return the queue of that name, which is found from any folder; None if there is none."""
+    path = find_queue_home() / name
+    if os.path.basename(name) != name or not is_believed(path):
+        return None
+    return FoundRun(RunDir(path)) if os.path.lexists(path / QUEUE_FILE) else None
+
+
 def _explain_not_ours(home: Path) -> Optional[str]:
     """Return why a folder of runs is not used: its owner. None if it is ours, root's or trusted."""
     for status, itself in ((os.lstat(home), True), (os.stat(home), False)):
@@ -166,7 +179,7 @@ def is_believed(path: Path) -> bool:
     """
     try:
         link, folder = os.lstat(path), os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # not there, or no name that a file can have
         return False
     return (is_ours(link) or is_trusted(str(path), itself=True)) and (
         is_ours(folder) or is_trusted(str(path))
@@ -231,6 +244,16 @@ def _refuse_closed(run: str, path: Path) -> None:
 
 
 def _find_by_name(run: str, start: Path) -> FoundRun:
+    try:
+        return _find_near(run, start)
+    except NoSuchRun:
+        found = _find_queue(run)
+        if found is None:
+            raise
+        return found
+
+
+def _find_near(run: str, start: Path) -> FoundRun:
     left_out: List[str] = []
     home = find_nearest_home(start, left_out)
     if home is None:

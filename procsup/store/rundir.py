@@ -8,6 +8,7 @@
                                         locks/owner.json   of a shared run: who holds it
     units.lock      shared by every unit                                supervisor.log
     failed/STAGE/UNIT.N/   outputs of attempts without a good end, moved away
+    plan.jsonl      the units of a run without a run file   queue.jsonl   what was added to a queue
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ if TYPE_CHECKING:  # `wait` opens no folder, and must start quickly
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
+QUEUE_FILE = "queue.jsonl"
 JOURNAL, CONTROL, LOGS = "journal.jsonl", "control", "logs"
 SCRATCH, UNIT_FILES = "scratch", "unit-files"
 # Everything that any version makes in a run directory.
 OURS = compile_at_use(
-    r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
+    r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|queue\.jsonl|run\.lock|units\.lock"
     r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
     r"|\.procsup-.*"
 )

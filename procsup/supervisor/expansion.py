@@ -207,6 +207,8 @@ class Expander:
             return _make_refusal(name, too_large)
         if due:
             weighed = self._check_stage(stage, weighed)
+        if weighed.problem and stage.is_queue:
+            weighed = self._check_each(stage, units)
         notes = loaded.notes(name)
         return msgspec.structs.replace(weighed, last=is_last, unsure=not is_sure, notes=notes)
 
@@ -241,6 +243,19 @@ class Expander:
         if problems:
             return _make_refusal(stage.name, problems)
         return msgspec.structs.replace(weighed, unfit={**unfit, **self._loaded.unfit})
+
+    def _check_each(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
+        """Weigh the units of a queue, which have nothing in common: a wrong one is unfit."""
+        weighed = self._weigh(stage, units)
+        unfit: Dict[str, str] = {}
+        for unit, standing in zip(units, weighed.standings):
+            checked = Expanded(stage.name)
+            if not standing.keeps_verdict:
+                alone = msgspec.structs.replace(weighed, units=(unit,), standings=(standing,))
+                checked = self._check_stage(stage, alone)
+            if checked.problem:
+                unfit[unit.id] = checked.problem.replace(f"stage {stage.name}: ", "")
+        return msgspec.structs.replace(weighed, unfit=unfit)
 
     def _list_unit_wise_before(self, stage: StageSpec) -> List[str]:
         """Return the stages that may still run when this one's first units start."""
@@ -329,12 +344,15 @@ class Expander:
         if self._live and history is not None and history.open_launch is not None:
             return Rerun(RUNNING)
 
-        if self._asked.request.again is not None:
+        if self._asked.request.again is not None or stage.is_queue:
             again = self._asked.again
+            asked = None if again is None else again(unit)
+            if stage.is_queue:  # each of its commands runs once, and keeps its verdict
+                asked = history is None or not history.is_over
             return find_standing_again(
                 unit,
                 history,
-                asked=None if again is None else again(unit),
+                asked=asked,
                 intact=self._look_at,
                 stage=stage,
                 fresh=fresh,

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -78,7 +78,7 @@ class HostedRequest(NamedTuple):
     `announce`: the supervisor writes a line to stdout when it holds the run directory.
     `plan_follows`: the next lines are a plan, which replaces the run file; if it `plan_grows`, the
     run begins with its first unit. `follows_environment`: it is a command line of the user
-    (host/default_python.py).
+    (host/default_python.py). `queue`: the head of a plan whose units are those of a queue.
     """
 
     request: Request
@@ -87,6 +87,7 @@ class HostedRequest(NamedTuple):
     plan_follows: bool = False
     plan_grows: bool = False
     follows_environment: bool = False
+    queue: Optional[List[Any]] = None
 
     def encode(self) -> bytes:
         """Write it as a line."""
@@ -115,6 +116,7 @@ class Opening(NamedTuple):
     first_line: str
     notes: List[str]
     summary: Summary
+    resumed: bool = False  # it goes on with the run that was there before
 
     @property
     def directory(self) -> str:

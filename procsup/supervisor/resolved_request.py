@@ -105,11 +105,14 @@ def _write_plan(path: str, loaded: LoadedPlan, folder: Folder) -> None:
         raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error
 
 
-def read(request: Request) -> ResolvedRequest:
-    """Read the request; RunFileError and UsageError list all its errors."""
+def read(request: Request, *, may_be_open: bool = False) -> ResolvedRequest:
+    """Read the request; RunFileError and UsageError list all its errors.
+
+    `may_be_open` as in `load_source`.
+    """
     if request.engine != "local":
         raise UsageError(f"engine {request.engine!r} is not known: this version has only local")
-    loaded = load_source(request)
+    loaded = load_source(request, may_be_open=may_be_open)
     wanted = loaded.spec.capacity
     capacity = machine.make_capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
@@ -224,12 +227,15 @@ def _describe_cpus(asked: ResolvedRequest) -> List[str]:
     return [f"inside a unit of another run, which has {share} (--jobs or `capacity` take more)"]
 
 
-def load_source(request: Request) -> LoadedRun:
-    """Load the plan or the run file of a request; the plan may be in a run directory."""
+def load_source(request: Request, *, may_be_open: bool = False) -> LoadedRun:
+    """Load the plan or the run file of a request; the plan may be in a run directory.
+
+    `may_be_open`: of a plan to which more units may come, load those there are.
+    """
     if request.plan is not None:
         return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
     if os.path.basename(request.file) == PLAN_FILE:
-        text = _replace_folder(read_file(request.file), request.file)
+        text = _replace_folder(read_file(request.file, may_be_open=may_be_open), request.file)
         return load_plan(text, jobs=request.jobs, path=request.file)
     loaded = load(
         request.file,

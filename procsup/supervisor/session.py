@@ -198,7 +198,7 @@ def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool
     `static`. `wanted` are ids of units whose changes are always described, however many others
     changed. RunFileError lists all errors.
     """
-    asked = read(request)
+    asked = read(request, may_be_open=True)
     past = PreviousRun(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
     refusal = past.explain_copy(request)  # before `extend` adds records of this directory
@@ -365,15 +365,19 @@ def _make_opening(
     )
     seen = seen._replace(grows=asked.loaded.grows)
     lines = [*list_notices(asked), *held.past.list_notices(), *list_notes(seen, asked.spec)]
+    again = asked.request.runs_all_or_again
+    is_queue = any(stage.is_queue for stage in asked.spec.stages)
+    first_line = "" if is_queue else format_first_line(seen, held.past.before, fresh=again)
     return Opening(
         asked.spec,
         held.begin.run_id,
         held.begin.sitting,
         held.sitting.folder,
         held.sitting.log_places,
-        format_first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
+        first_line,
         lines,
         plan.summary,
+        held.begin.resumed,
     )
 
 

@@ -10,7 +10,7 @@ from procsup.core.records import Closed, ControlReply
 from procsup.errors import RecordError, RunUnfinished, UsageError, WaitTimeout
 from procsup.queries import view, waiting
 from procsup.queries.session_end import explain_end, find_last_word
-from procsup.queries.waiting import Limits, await_all, await_final
+from procsup.queries.waiting import Awaited, Limits, await_all, await_final
 from procsup.store import sitting as sittings
 from procsup.store.sitting import read_owner
 from tests.support.sittings import LIMIT_S, WALL, Meanwhile, Supervised, result
@@ -263,7 +263,7 @@ def test_several_are_waited_for_at_once_and_answered_in_order(run, blocked):
     run.begin()
     waiter = Meanwhile(
         lambda: await_all(
-            [("demo", None), ("demo", "s"), ("nope", None)], limits=NOW, start=run.folder
+            [Awaited("demo"), Awaited("demo", "s"), Awaited("nope")], limits=NOW, start=run.folder
         )
     )
     assert blocked.wait(LIMIT_S)
@@ -323,5 +323,5 @@ def test_what_the_system_refuses_is_no_fault_of_procsup(run):
 
     with pytest.raises(RecordError, match=r"demo: .*run\.lock: Not a directory"):
         wait(run)
-    [answer] = await_all([("demo", None)], limits=NOW, start=run.folder)
+    [answer] = await_all([Awaited("demo")], limits=NOW, start=run.folder)
     assert isinstance(answer, RecordError)

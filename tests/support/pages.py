@@ -35,7 +35,8 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 from tests.support.projects import ROOT
 
 LIMIT_S = 120
-SHOWN_FOLDER = "/home/ann/project"
+SHOWN_HOME = "/home/ann"
+SHOWN_FOLDER = f"{SHOWN_HOME}/project"
 _BLOCK = re.compile(r"(?:^<!-- ([^\n]*?) ?-->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"^<!-- ?(sh\n.*?|new folder ?)-->$", re.MULTILINE | re.DOTALL)
 _ANY = [
@@ -126,6 +127,7 @@ class Session:
             **keep,
             "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            "HOME": str(folder.parent),
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "80",
         }
@@ -153,6 +155,7 @@ class Session:
             )  # fmt: skip
             output.seek(0)
             text = output.read().decode("utf-8", "replace").replace(str(self.folder), SHOWN_FOLDER)
+            text = text.replace(str(self._root), SHOWN_HOME)
         pieces = re.split(rf"{token}: (\d+)\n", text)
         return [(int(code), said) for said, code in zip(pieces[::2], pieces[1::2])]
 

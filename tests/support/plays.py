@@ -4,7 +4,7 @@
 ``withdraw s t`` · ``expand s`` · ``publish s succeeded`` · ``publish run failed``
 """
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 from procsup.core.events import (
     Asked,
@@ -135,9 +135,9 @@ class Play:
         found = tuple(standings.get(u.id, new) for u in units)
         return Expanded(name, units, found, last=not self._grows)
 
-    def more(self, *names: str, last: bool = False, **found: Any) -> "Play":
+    def more(self, *names: Union[str, UnitSpec], last: bool = False, **found: Any) -> "Play":
         """Bring more units of stage s, as an answer to an order."""
-        units = tuple(unit(name) for name in names)
+        units = tuple(unit(one) if isinstance(one, str) else one for one in names)
         standings = tuple(self._standings.get(one.id, Rerun("new")) for one in units)
         return self.tell(Expanded("s", units, standings, last=last, **found))
 

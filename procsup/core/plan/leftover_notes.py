@@ -34,9 +34,8 @@ def note_leftovers(plan: Plan, stage: Stage, unit: UnitSpec) -> None:
         if path is not None:
             _tell(plan, stage, path, name)
             return
-    for other in unit.follows:
-        maker = plan.unit(other).spec
-        found = plan.by_name[maker.stage].tally.leftover_files.get(other)
+    for maker in (one.spec for one in plan.list_followed(unit)):
+        found = plan.by_name[maker.stage].tally.leftover_files.get(maker.id)
         if found is None:
             continue
         folders = _list_folders([found], plan.spec.folder)

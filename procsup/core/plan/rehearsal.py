@@ -180,7 +180,7 @@ class _Rehearsal:
 
     def _explain_block(self, unit: Unit) -> str:
         """Name the stage or unit that blocks a unit and that this sitting would not finish."""
-        units = [self._plan.unit(name) for name in unit.spec.follows]
+        units = self._plan.list_followed(unit.spec)
         stages = self._plan.by_name[unit.spec.stage].upstream
         names = [one.spec.id for one in units if not isinstance(one.state, Done)]
         names += [name for name in stages if not self._plan.by_name[name].outcome]

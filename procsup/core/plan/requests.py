@@ -146,7 +146,7 @@ def _retry(plan: Plan, words: Sequence[str]) -> Tuple[bool, str]:
             return False, complaint
     decided = _find_decided_followers(plan, {unit.spec.id for _, unit in found})
     for stage, unit in found:
-        bad = next((one for one in unit.spec.follows if plan.unit(one).failed), None)
+        bad = next((one.spec.id for one in plan.list_followed(unit.spec) if one.failed), None)
         why = _explain_refusal(stage, unit, bad, decided.get(unit.spec.id))
         if why is not None:
             return False, why
@@ -163,7 +163,7 @@ def _requeue(plan: Plan, stage: Stage, unit: Unit) -> None:
         unit.state = BLOCKED  # it is placed with the others of its stage
         return
     why = Rerun(ASKED)
-    if not block(unit, [plan.unit(name) for name in unit.spec.follows], why):
+    if not block(unit, plan.list_followed(unit.spec), why):
         queue(plan, stage, unit, why)
 
 

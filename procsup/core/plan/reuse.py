@@ -39,8 +39,8 @@ def _find_version(plan: Plan, unit: Unit) -> Version:
 
 def _list_used(plan: Plan, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]:
     """Yield the name and version of each unit and whole stage that it depends on."""
-    for name in unit.spec.follows:
-        yield name, _find_version(plan, plan.unit(name))
+    for one in plan.list_followed(unit.spec):
+        yield one.spec.id, _find_version(plan, one)
     yield from stage.made_before.items()
 
 
@@ -62,7 +62,7 @@ def is_in_doubt(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> boo
     """
     if not stage.spec.unit_wise or not _has_other_inputs(standing) or unit.past is None:
         return False
-    ran = any(not plan.unit(name).kept for name in unit.spec.follows)
+    ran = any(not one.kept for one in plan.list_followed(unit.spec))
     success = unit.past.standing_success
     return ran and success is not None and is_newer(plan, stage, unit, success)
 
@@ -90,7 +90,7 @@ def still_stands(
     plan: Plan, stage: Stage, unit: Unit, standing: Standing, history: UnitHistory
 ) -> bool:
     """Whether a unit's verdict is final, not out of date, and of the unit as it is now."""
-    if not history.is_final or history.open_launch is not None:
+    if not history.is_over:
         return False
     last = history.last
     if last is None:

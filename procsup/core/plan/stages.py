@@ -317,7 +317,8 @@ def _lets_on(plan: Plan, name: str, stage: Stage) -> bool:
 def ask_for_units(plan: Plan) -> None:
     """Request more units of the stages that grow, before all known ones have started."""
     for stage in plan.growing:
-        if not stage.is_asked and stage.is_open and len(stage.ready) < _AHEAD:
+        has_room = stage.spec.is_queue or len(stage.ready) < _AHEAD
+        if has_room and stage.is_open and not stage.is_asked:
             stage.is_asked = True
             plan.outbox.append(Expand(stage.name))
 

@@ -139,6 +139,15 @@ class Stage:
         """Return what the next attempt of a unit needs; a retry may need more memory."""
         return compute_needs(self.spec, unit.spec, unit.tried, memory_limit)
 
+    def line_up(self, unit: Unit) -> None:
+        """Add a unit that is ready behind all that have at least its priority."""
+        at = len(self.ready)
+        for other in reversed(self.ready):
+            if other.spec.priority >= unit.spec.priority:
+                break
+            at -= 1
+        self.ready.insert(at, unit)
+
     def reopen(self, unit: Unit) -> None:
         """Take a unit's verdict back, and count its tries from zero."""
         if not isinstance(unit.state, Done):
@@ -279,6 +288,11 @@ class Plan:
         """Return a planned unit by its id; KeyError if there is none."""
         return self.by_name[unit_id.partition("/")[0]].by_id[unit_id]
 
+    def list_followed(self, spec: UnitSpec) -> List[Unit]:
+        """Return the units that one follows, but for those that succeeded and were forgotten."""
+        known = ((name, self.by_name[name.partition("/")[0]]) for name in spec.follows)
+        return [stage.by_id[name] for name, stage in known if name in stage.by_id]
+
     def get_stage(self, unit: Unit) -> Stage:
         """Return the stage of a unit."""
         return self.by_name[unit.spec.stage]
@@ -365,7 +379,7 @@ class Plan:
         """Put a unit into the queue of its stage, now or at a monotonic time."""
         if not_before <= self.now:
             unit.state = READY
-            stage.ready.append(unit)
+            stage.line_up(unit)
             self._changed |= stage.withdrawal is Withdrawal.NOT_DUE
             return
         unit.state = Waiting(not_before)

@@ -38,7 +38,7 @@ def place_unit(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None
     """Its stage is open: decide about the unit, block it by other units, or skip it."""
     if not isinstance(unit.state, Blocked):
         return  # it was cancelled, or an earlier unit's verdict has halted the stage
-    followed = [plan.unit(name) for name in unit.spec.follows]
+    followed = plan.list_followed(unit.spec)
     bad = next((one for one in followed if one.failed), None)
     if bad is not None:
         _skip_after(plan, stage, unit, bad, standing)

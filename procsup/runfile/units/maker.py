@@ -34,6 +34,7 @@ class Parts(NamedTuple):
     threads: Optional[int]
     lists: Dict[str, Tuple[str, ...]] = NOTHING
     follows: Tuple[str, ...] = ()
+    priority: int = 0
     # Patterns excluded from folders among inputs and depends, by absolute path.
     excluded: Sequence[Mapping[str, Tuple[str, ...]]] = ()
 
@@ -85,6 +86,7 @@ class UnitMaker:
             parts.lists,
             self.commands.stop(real.stop, cwd),
             parts.follows,
+            parts.priority,
         )
 
     def _share_argv(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:

@@ -58,12 +58,14 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
         *("argv", "args", "id", "env", "cwd", "inputs", "depends", "outputs"),
         *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
         *("label", "paths"),  # the parts of its id; files among its parameters
+        *("follows", "priority"),  # ids without the stage, of units that must have succeeded
         "late",  # its argv has placeholders of what is known at the start, other braces doubled
     )
 )
 _LATE = Scope(dict.fromkeys(GIVEN, LATE))
 _NUMBERED = compile_at_use(r"(.*) #([2-9]|[1-9][0-9]{1,8})", re.DOTALL)  # see `Names.free`
 _STREAMS = ("stdin", "stdout", "stderr")
+MOST_PRIORITY = 1_000_000  # also the least, negated
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
 _Found = Tuple[Files, Mapping[str, Tuple[str, ...]]]  # and the patterns excluded from folders
@@ -141,6 +143,8 @@ class UnitReader:
             "parameters": take("parameters", _read_parameters, NOTHING),
             "label": take("label", v.text, None),
             "paths": take("paths", v.texts, ()),
+            "follows": take("follows", v.texts, ()),
+            "priority": take("priority", v.whole(-MOST_PRIORITY), 0),
         }
 
     def _read_unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
@@ -168,6 +172,8 @@ class UnitReader:
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
             threads=taken["threads"],
+            follows=tuple([f"{self._recipe.spec.name}/{own}" for own in taken["follows"]]),
+            priority=taken["priority"],
             excluded=(not_inputs, not_depends) if not_inputs or not_depends else (),
         )
         try:
