@@ -218,7 +218,9 @@ def add(
         table["priority"] = priority
     number = add_unit(rundir, lambda number: {"id": str(number), **table}, after)
     if RunView(rundir).live is None:
-        write_stderr(f"it waits: no supervisor works on {name} (procsup queue start {name})")
+        write_stderr(
+            f"it waits: no supervisor works on {name} (procsup queue start {quote_word(name)})"
+        )
     body = {"directory": str(rundir.path), "id": number, "unit": f"{STAGE}/{number}"}
     write_stdout(format_json(body) if as_json else str(number))
     return 0
@@ -290,7 +292,8 @@ def close(name: str, as_json: bool) -> int:
     if count is None:
         write_stderr(f"{name} was closed before")
     else:
-        way = f"procsup wait {name}" if is_live else f"it waits: procsup queue start {name}"
+        shown = quote_word(name)
+        way = f"procsup wait {shown}" if is_live else f"it waits: procsup queue start {shown}"
         write_stderr(f"{name} is closed after {count_noun(count, 'command')}; {way}")
     if as_json:
         write_stdout(format_json({"directory": str(rundir.path), "commands": count}))
