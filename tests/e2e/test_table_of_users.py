@@ -30,6 +30,8 @@ WORDS = {
     "retry --here": ["retry", "{}", "s", "--here"],
     "prune": ["prune", "{}", "--yes"],
     "run": ["run", "survey.toml", "-q"],
+    "queue add": ["queue", "add", "{}", "true"],
+    "queue close": ["queue", "close", "{}"],
 }
 COLUMNS = (
     "your own run",
@@ -47,7 +49,7 @@ def table():
     assert tuple(rows[0][1:]) == COLUMNS
     return [
         (verb.strip(" `"), COLUMNS[at], row[3] if cell == "as before it" else cell)
-        for row in rows[2:6] + rows[6:7]
+        for row in rows[2:8]
         for verb in row[0].split(",")
         for at, cell in enumerate(row[1:])
     ]
@@ -119,7 +121,9 @@ def check(cell, code, said, owner=EVES):
         assert owner in said
 
 
-QUIET = [cell for cell in CELLS if cell[0] not in ("run", "stop", "drain", "list")]
+QUIET = [
+    cell for cell in CELLS if cell[0].split()[0] not in ("run", "stop", "drain", "list", "queue")
+]
 
 
 @pytest.mark.parametrize(("verb", "column", "cell"), QUIET)
@@ -217,6 +221,23 @@ def test_a_start_answers_each_user_as_the_table_says(folder, verb, column, cell)
         into = ["run", "survey.toml", "--dir", str(rundir)]
         assert call_as(who, into, bobs)[0] == 74
     assert (rundir / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(("verb", "column", "cell"), [c for c in CELLS if c[0][:5] == "queue"])
+def test_a_queue_answers_each_user_as_the_table_says(folder, verb, column, cell):
+    rundir = eves_run(folder, owner_of_home=EVE if column == COLUMNS[0] else ROOT)
+    queue = rundir / "queue.jsonl"
+    queue.write_text('{"opened":"1"}\n')
+    os.chown(queue, EVE, EVE)
+    who, where, names = who_and_names(column, folder, rundir, verb)
+
+    code, said = call_as(who, words_of(verb), where, rundir if cell == "does it" else names[0])
+
+    if cell == "not found":
+        assert (code, "there is no queue" in said) == (2, True), said
+    else:
+        check(cell, code, said)
+    assert (queue.read_text().count("\n") == 1) == (cell != "does it")
 
 
 # --- root --------------------------------------------------------------------------------------
