@@ -1,6 +1,8 @@
 """The only loop: decide, record, act, show. It uses interfaces and never an implementation."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
+
+from msgspec import Struct
 
 from procsup.core.events import (
     Expand,
@@ -31,7 +33,7 @@ from procsup.interfaces import (
 )
 
 
-class World(NamedTuple):
+class World(Struct, frozen=True):
     """All implementations that the loop uses."""
 
     engine: Engine

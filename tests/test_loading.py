@@ -34,6 +34,7 @@ LATE = {
     "shutil": ONE_WAY,
     "socket": "5 ms, for runs only",
     "sqlite3": "very many names only, and not in every Python",
+    "tempfile": "loads four compressors, for stages that grow only",
     "termios": NOT_EVERYWHERE,
     "threading": THE_GUARD,
     "tomli": A_LOOK,

@@ -1,14 +1,14 @@
 """The part of a run that its engine knows."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping, Optional, Tuple
+
+from msgspec import Struct
 
 from procsup.core.outcome import AttemptId
 
 
-@dataclass(frozen=True)
-class RunContext:
+class RunContext(Struct, frozen=True):
     """The part of a run that its engine knows; all paths are absolute.
 
     Units inherit `environment`; `log_paths` names an attempt's logs (stdout, stderr).

@@ -6,7 +6,9 @@ ended had an output open, if an output changed although no process was seen with
 unit declares no outputs and its log grew. A process that had only the log open leads to a remark.
 """
 
-from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, List, Optional, Sequence, Set, Tuple
+
+from msgspec import Struct
 
 from procsup.core.text import list_some
 
@@ -17,7 +19,7 @@ _LONGEST_LOOK_S = 0.1
 _NAMED_MOST = 3
 
 
-class Leftover(NamedTuple):
+class Leftover(Struct, frozen=True):
     """A process that was left behind: the output that it may write to, and whether it has the log.
 
     `output` is the path as messages show it. `log` is also true if the system does not show which

@@ -3,7 +3,9 @@
 import binascii
 import os
 import subprocess
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.late import fill_in, list_values
 from procsup.core.slots import make_placement
@@ -70,7 +72,7 @@ os._exit(0)
 """
 
 
-class ModuleAnswer(NamedTuple):
+class ModuleAnswer(Struct, frozen=True):
     """An interpreter's answer: `problem` may be empty, `file` is the module's if known."""
 
     problem: str = ""

@@ -3,6 +3,8 @@
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from msgspec.structs import replace
+
 from procsup.attempt.declared_outputs import DeclaredOutputs
 from procsup.attempt.ending import Leftover, Stamps
 from procsup.attempt.files import AttemptFiles, Stream
@@ -53,13 +55,13 @@ class OutputHolders:
     ) -> Leftover:
         left = Leftover(seen.pid, seen.start_ticks, seen.name)
         if seen.files is None:
-            return left._replace(log=True, is_told=False)
+            return replace(left, log=True, is_told=False)
         for file in seen.files:
             output = outputs.get((file.device, file.inode)) or self._find_name(file.path, names)
             if output:
-                return left._replace(output=output)
+                return replace(left, output=output)
         ids = [(file.device, file.inode) for file in seen.files]
-        return left._replace(log=any(one in logs for one in ids))
+        return replace(left, log=any(one in logs for one in ids))
 
     def _find_name(self, path: str, names: Dict[str, str]) -> str:
         """Return the output that is this path, contains it or is its sibling; empty if none."""

@@ -15,13 +15,14 @@ from typing import (
     Iterable,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Set,
     Tuple,
     TypeVar,
 )
+
+from msgspec import Struct
 
 from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading
@@ -57,7 +58,7 @@ class _BadOutput(Exception):
     """An output is not as declared; the message is the problem."""
 
 
-class _MadeOutput(NamedTuple):
+class _MadeOutput(Struct, frozen=True):
     """A declared output and its present files."""
 
     output: OutputSpec

@@ -7,7 +7,9 @@ outputs are written, and for a moment a file in the run directory.
 import os
 import stat
 import sys
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.attempt.declared_outputs import NOTHING, DeclaredOutputs
 from procsup.attempt.interpreters import ModuleAnswer, ask, make_environment
@@ -38,7 +40,7 @@ _modules: Dict[Tuple[str, ...], str] = {}  # the file of a module, for `find_uni
 _answers: Dict[Tuple[object, ...], ModuleAnswer] = {}
 
 
-class _Way(NamedTuple):
+class _Way(Struct, frozen=True):
     """All that determines whether a unit's program is found; thousands of units share one."""
 
     head: Tuple[str, ...]  # argv up to the interpreter, or its first word

@@ -2,7 +2,9 @@
 
 import os
 import stat
-from typing import Mapping, NamedTuple, Tuple
+from typing import Mapping, Tuple
+
+from msgspec import Struct
 
 from procsup.core.spec import UnitSpec
 from procsup.core.text import make_visible
@@ -60,7 +62,7 @@ def open_private_folder(path: str, run_dir: str) -> Folder:
     return folder
 
 
-class Scratch(NamedTuple):
+class Scratch(Struct, frozen=True):
     """The scratch folder that was made for an attempt."""
 
     path: str

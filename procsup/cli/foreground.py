@@ -2,7 +2,10 @@
 
 import os
 import time
-from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from procsup.console.choose import make_watcher
 from procsup.console.terminal import ReaderGone, write_stderr, write_stdout
@@ -64,7 +67,7 @@ def _note_repetition(opening: Opening) -> str:
     return "" if opening.sitting == 1 else f"{opening.spec.name}: {opening.first_line}"
 
 
-class _End(NamedTuple):
+class _End(Struct, frozen=True):
     opening: Opening
     ending: Ending
     took_s: float
@@ -129,7 +132,7 @@ def _format_last_words(end: _End) -> List[str]:
 
     ending = end.ending
     path = ending.manifest_path
-    shown = ending._replace(manifest_path=None if path is None else shorten_to_here(path))
+    shown = replace(ending, manifest_path=None if path is None else shorten_to_here(path))
     commands = Commands(end.again, name_run(ending.directory))
     told = end.are_failures_told
     return format_ending(end.opening.spec.name, shown, end.took_s, commands, list_failures=not told)

@@ -4,9 +4,10 @@ import json
 import os
 import time
 from hashlib import sha256
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import click
+from msgspec import Struct
 
 from procsup.cli.map_inputs import Origin
 from procsup.cli.map_job import MapOptions
@@ -23,7 +24,7 @@ _OF_A_LINE = compile_at_use(
 )
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True):
     """Digests of a command line: of what it does in this folder, and of its sources of inputs."""
 
     command: str

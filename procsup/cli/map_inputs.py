@@ -17,6 +17,7 @@ from typing import (
 )
 
 import click
+from msgspec import Struct
 
 from procsup.console.terminal import is_terminal, write_stderr
 from procsup.core import inputs as core
@@ -62,7 +63,7 @@ class Origin(NamedTuple):
         return "stdin" if self.path == STDIN else self.path
 
 
-class Inputs(NamedTuple):
+class Inputs(Struct, frozen=True):
     """The inputs, combined; `names` of their columns, `width` if all have so many.
 
     `is_short`: all are there already, and few. Others may come late, or never end.

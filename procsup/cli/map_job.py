@@ -3,6 +3,7 @@
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 import click
+from msgspec.structs import replace
 
 from procsup.cli.map_halt import read_halt
 from procsup.cli.map_inputs import Inputs, Shape
@@ -164,7 +165,7 @@ class Job(NamedTuple):
                 problem = explain_too_long(self.maker.make(values), limits)
             if problem:
                 label = tuple(map(_shorten, values.label))
-                values = values._replace(texts=label if values.texts else (), label=label)
+                values = replace(values, texts=label if values.texts else (), label=label)
             table = {**self._make_table(values), "label": " ".join(values.label)}
             yield {**table, "unfit": problem} if problem else table
 
@@ -213,7 +214,7 @@ def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job
     if has_total or jobs == 0:
         listed = list(units)
         total = len(listed)
-        units = [one._replace(total=total) for one in listed]
+        units = [replace(one, total=total) for one in listed]
         jobs = max(total, 1) if jobs == 0 else jobs
     own = [name for name in inputs.names if is_parameter(name)]
     names = own if len(own) == len(inputs.names) else ()

@@ -2,6 +2,8 @@
 
 from typing import Dict, List, Sequence
 
+from msgspec.structs import replace
+
 from procsup.core.regexes import compile_at_use
 from procsup.errors import UsageError
 from procsup.runfile.syntax.problems import Wrong
@@ -29,7 +31,7 @@ class OutputsMaker:
 
     def make(self, values: Values) -> List[str]:
         """Return the outputs of one unit as a plan has them: inputs are no patterns in them."""
-        literal = values._replace(texts=tuple(map(_escape, values.texts)))
+        literal = replace(values, texts=tuple(map(_escape, values.texts)))
         found: List[str] = []
         for maker, is_glob in zip(self._makers, self._are_globs):
             paths = maker.make(values)

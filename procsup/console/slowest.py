@@ -1,12 +1,14 @@
 """Finds the unit that takes longest, of those that run and those that have ended."""
 
 import time
-from typing import Dict, NamedTuple
+from typing import Dict
+
+from msgspec import Struct
 
 from procsup.core.events import Settled, Start
 
 
-class Lasting(NamedTuple):
+class Lasting(Struct, frozen=True):
     """A unit, and how long its attempt lasts or lasted; no name if there is none."""
 
     unit: str = ""

@@ -12,7 +12,9 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Callable, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, List, Optional, Sequence, Union
+
+from msgspec import Struct
 
 from procsup.console.bar import BarWatcher
 from procsup.console.copying import STDERR_FD, STDOUT_FD, LogCopy, Streams
@@ -32,7 +34,7 @@ _LOOK_S = 0.1  # how often logs that grow are looked at
 _REDRAW_S = 0.05  # the least time between two outputs above a bar
 
 
-class Manner(NamedTuple):
+class Manner(Struct, frozen=True):
     """How output is printed. By default all output of a unit is printed when it ends.
 
     `in_order`: that of the starts. `by_line`: whole lines, as they come. `tagged`: each line has
@@ -45,7 +47,7 @@ class Manner(NamedTuple):
     silent: bool = False
 
 
-class _Begun(NamedTuple):
+class _Begun(Struct, frozen=True):
     attempt: AttemptId
     stage: str
     tag: bytes

@@ -7,7 +7,9 @@ first, so that messages show a shortest example.
 from collections import deque
 from itertools import cycle
 from string import ascii_lowercase
-from typing import Deque, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Deque, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.wildcards import ANY, DEEP, NAME, Chars, Part, Span, Token
 
@@ -19,21 +21,21 @@ _MOST_SETS = 2_000  # sets of states cached while matching
 _MOST_SPOTS = 1_000  # visited in the search for a common path that is not excluded
 
 
-class _Edge(NamedTuple):
+class _Edge(Struct, frozen=True):
     chars: Chars
     target: int
     label: int
     dot: bool  # it may match a dot at the beginning of a name
 
 
-class _Pair(NamedTuple):
+class _Pair(Struct, frozen=True):
     one: int
     two: int
     differ: bool
     slash: bool  # at the start or after a slash: a path never has two in a row
 
 
-class _Spot(NamedTuple):
+class _Spot(Struct, frozen=True):
     one: int
     two: int
     excluded: FrozenSet[int]  # the states that the excluded patterns may be in
@@ -214,7 +216,7 @@ def _get_only(character: str) -> Chars:
     return _SLASH if character == "/" else Chars(((character, character),), negated=False)
 
 
-class TwoReadings(NamedTuple):
+class TwoReadings(Struct, frozen=True):
     """A path that a glob can match in two ways, with the captures of each."""
 
     path: str

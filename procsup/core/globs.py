@@ -10,7 +10,9 @@ characters, except that ``[*]``, ``[?]``, ``[[]`` and ``[{]`` match the characte
 import re
 from copy import copy
 from functools import lru_cache
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.core.automata import Automaton, TwoReadings, find_common_path, find_two_readings
 from procsup.core.regexes import compile_at_use
@@ -24,14 +26,14 @@ _SPECIAL = compile_at_use(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}"
 _GROUP = compile_at_use(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
 
 
-class Wildcard(NamedTuple):
+class Wildcard(Struct, frozen=True):
     """A wildcard as written, and the capture that it fills: ``*``, ``?``, ``**``, ``[0-9]+``."""
 
     kind: str
     capture: Optional[str] = None
 
 
-class Choice(NamedTuple):
+class Choice(Struct, frozen=True):
     """Alternatives, each a sequence of text and wildcards."""
 
     items: Tuple[Tuple[Union[str, Wildcard], ...], ...]

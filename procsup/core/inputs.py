@@ -7,7 +7,9 @@ are combined the first one is read as it comes, the others are held.
 import csv
 import re
 from itertools import cycle, islice, product
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Pattern, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, List, Pattern, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.text import count_noun
 
@@ -22,7 +24,7 @@ class InputError(ValueError):
     """Inputs cannot be read; the text says which and why."""
 
 
-class Source(NamedTuple):
+class Source(Struct, frozen=True):
     """Inputs of one origin; `is_linked`: they go side by side with those of the source before."""
 
     records: Iterable[Record]
@@ -148,7 +150,7 @@ def group_records(records: Iterable[Record], most: int) -> Iterator[Group]:
         yield group
 
 
-class Room(NamedTuple):
+class Room(Struct, frozen=True):
     """The room that a command has for inputs: in bytes, each costing `cost_of`; and in number."""
 
     size: int

@@ -16,7 +16,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -53,7 +52,7 @@ class MadeColumns(Struct, frozen=True, omit_defaults=True):
     cwd: Optional[Column] = None
 
 
-class Making(NamedTuple):
+class Making(Struct, frozen=True):
     """One unit's arguments, its parameters, digests of its variables, and its folder."""
 
     argv: Optional[Tuple[str, ...]]

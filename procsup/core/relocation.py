@@ -3,9 +3,10 @@
 So the files of a record are found even if a project is moved, copied or opened through a link.
 """
 
-from typing import Callable, Iterable, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Iterable, Optional, Tuple, Union
 
 import msgspec
+from msgspec import Struct
 
 from procsup.core.outcome import Reading
 from procsup.core.records import Begin, End, Record, Seen
@@ -82,7 +83,7 @@ class Root:
         return self._start + path[len(before) :] if path.startswith(before) else path
 
 
-class RebasedPaths(NamedTuple):
+class RebasedPaths(Struct, frozen=True):
     """Moves the absolute paths of a journal of the first form to the project's current folder."""
 
     was: str

@@ -17,12 +17,13 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Protocol,
     Sequence,
     Tuple,
 )
+
+from msgspec import Struct
 
 from procsup.core.globs import make_names_matcher
 from procsup.core.manifest import exit_numbers
@@ -72,7 +73,7 @@ class Nameable(Protocol):
         """Its parameters; empty if they are not known."""
 
 
-class Named(NamedTuple):
+class Named(Struct, frozen=True):
     """A unit without a spec."""
 
     id: str
@@ -80,7 +81,7 @@ class Named(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
-class Facts(NamedTuple):
+class Facts(Struct, frozen=True):
     """A unit's states, of `STATES`, and the known values of `COLUMNS`."""
 
     states: Collection[str] = ("waiting",)

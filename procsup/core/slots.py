@@ -1,7 +1,7 @@
 """Allocates CPUs and memory to attempts, and takes them back."""
 
 from heapq import heappop, heappush
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Dict, List, Optional, Set, Tuple, Union
 
 from msgspec import Struct
 
@@ -75,7 +75,7 @@ def make_placement(
     return Placement(host, amounts, {"cpus": cpu_ids} if cpu_ids else {}, slot=slot)
 
 
-class Needs(NamedTuple):
+class Needs(Struct, frozen=True):
     """What one attempt asks for; `pinned`: whole CPUs of its own."""
 
     cpus: float

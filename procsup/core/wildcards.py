@@ -1,7 +1,9 @@
 """The pieces of a glob: text, and spans of characters that wildcards match."""
 
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Iterator, List, Optional, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 
@@ -14,7 +16,7 @@ class GlobError(ValueError):
     """An invalid glob; the message says what is wrong and how to fix it."""
 
 
-class Chars(NamedTuple):
+class Chars(Struct, frozen=True):
     """A set of characters, by ranges (ends included). The slash is in it only if `slash`."""
 
     ranges: Tuple[Tuple[str, str], ...] = ()
@@ -54,7 +56,7 @@ NAME = Chars()  # any character of a name
 ANY = Chars(slash=True)
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True):
     """From `least` to `most` characters of a set, and the capture that they fill.
 
     At the beginning of a name it does not match a dot, unless it is `hidden`.

@@ -4,6 +4,8 @@ import os
 import sys
 from typing import Iterator, List, Mapping, NamedTuple, Tuple
 
+from msgspec import Struct
+
 from procsup.host import names
 from procsup.host.names import find_program, find_python_command, get_running_python
 from procsup.host.owners import is_root
@@ -22,7 +24,7 @@ class Choice(NamedTuple):
     why: str = ""
 
 
-class _Place(NamedTuple):
+class _Place(Struct, frozen=True):
     folder: str  # of the environment
     what: str
 

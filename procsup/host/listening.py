@@ -12,14 +12,16 @@ import enum
 import os
 import signal
 import sys
-from typing import NamedTuple, Optional
+from typing import Optional
+
+from msgspec import Struct
 
 from procsup.host import procfs
 
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "mksh", "ksh93", "ash", "busybox", "fish"))
 
 
-class SignalHandling(NamedTuple):
+class SignalHandling(Struct, frozen=True):
     """What a process does with a signal; None: the system does not show it.
 
     `catches`: it has a handler, or blocks the signal to wait for it.

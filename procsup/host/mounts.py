@@ -1,7 +1,9 @@
 """Lists mounts by /proc/self/mountinfo (Linux; proc(5))."""
 
 import os
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, Optional
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.host.files import AnyPath
@@ -9,7 +11,7 @@ from procsup.host.files import AnyPath
 _ESCAPE = compile_at_use(r"\\([0-7]{3})")  # blanks and backslashes are written so
 
 
-class Mount(NamedTuple):
+class Mount(Struct, frozen=True):
     """A mount point, and the options of the file system there."""
 
     point: str

@@ -2,12 +2,14 @@
 
 import os
 import sys
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
+
+from msgspec import Struct
 
 _follows_environment = False
 
 
-class ArgumentLimits(NamedTuple):
+class ArgumentLimits(Struct, frozen=True):
     """Limits of an argv, in bytes (Windows: UTF-16 units), terminators included."""
 
     one: int

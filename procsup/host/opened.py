@@ -11,7 +11,9 @@ compared when it is opened: a process that may write beside it can replace it la
 import errno
 import os
 import stat
-from typing import BinaryIO, Callable, List, NamedTuple, Optional
+from typing import BinaryIO, Callable, List, Optional
+
+from msgspec import Struct
 
 from procsup.host.files import AnyPath, check_record, make_temporary_name, set_mode
 from procsup.host.owners import MOST_LINKS, explain_by_mode, explain_foreign_link
@@ -50,7 +52,7 @@ _DEEPEST = 60  # folders that a removal has open at once
 _PASSES = 10_000
 
 
-class Identity(NamedTuple):
+class Identity(Struct, frozen=True):
     """Identifies a file or a folder on this machine; its name may change."""
 
     device: int

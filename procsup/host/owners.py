@@ -13,7 +13,9 @@ import stat
 import struct
 import sys
 from functools import lru_cache
-from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Callable, Iterator, List, Optional, Set, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.paths.opening import AnyPath
 from procsup.paths.reader import Reader, describe_foreign
@@ -27,7 +29,7 @@ _WITHOUT_NUMBER = 65534  # in a user namespace: every user outside it
 MOST_LINKS = 40  # as Linux
 
 
-class Doubt(NamedTuple):
+class Doubt(Struct, frozen=True):
     """A folder in which other users may exchange entries, and why; `by_mode`: its mode allows it.
 
     `is_ours`: the folder is ours, so that we may change its mode.

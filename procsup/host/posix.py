@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Dict, FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
+from msgspec.structs import replace
+
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import exits, marks, posix_faults, procfs, spawning, stop_signals, trees
 from procsup.host.opened import Folder, create
@@ -195,7 +197,7 @@ class Spawner:
             if error.errno != errno.ENOEXEC or not posix_faults.is_plain_script(launch.program):
                 raise
         argv = posix_faults.wrap_in_shell(launch.program, launch.argv)
-        return self._spawn(launch._replace(program=argv[0], argv=argv))
+        return self._spawn(replace(launch, program=argv[0], argv=argv))
 
     def _spawn(self, launch: Launch) -> Child:
         logs = frozenset(_list_identities((launch.stdout, launch.stderr)))

@@ -3,6 +3,8 @@
 import subprocess
 from typing import Any, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
+from msgspec import Struct
+
 from procsup.core.outcome import Exit
 
 Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its environment
@@ -10,7 +12,7 @@ WITHIN = "PROCSUP_WITHIN"  # a line ``RUN ATTEMPT UNIT`` for each outer run's at
 Identity = Tuple[int, int]  # a process: its pid and its start, in ticks since the boot
 
 
-class Launch(NamedTuple):
+class Launch(Struct, frozen=True):
     """All that a start takes. `program` is the file to execute; file descriptors stay open here.
 
     `inherited_fds` are open in the child under the same numbers (POSIX). `key` identifies the
@@ -44,7 +46,7 @@ class Launch(NamedTuple):
         )
 
 
-class OpenFile(NamedTuple):
+class OpenFile(Struct, frozen=True):
     """A file that a process may write to: device and inode, and the path by which it was opened."""
 
     device: int
@@ -52,7 +54,7 @@ class OpenFile(NamedTuple):
     path: str
 
 
-class ReapResult(NamedTuple):
+class ReapResult(Struct, frozen=True):
     """The status and the resource usage of a reaped child; None is unknown.
 
     `peak_memory_bytes` is that of its largest process, if our own peak does not hide it.
@@ -64,14 +66,14 @@ class ReapResult(NamedTuple):
     peak_memory_bytes: Optional[int] = None
 
 
-class KillRound(NamedTuple):
+class KillRound(Struct, frozen=True):
     """How many processes a round of kills found alive, and how many of them were new."""
 
     alive: int
     fresh: int
 
 
-class TreeProcess(NamedTuple):
+class TreeProcess(Struct, frozen=True):
     """A process of a tree, and the files that it may write to (None: unknown)."""
 
     pid: int

@@ -3,7 +3,9 @@
 import glob
 import os
 import sys
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Mapping, Optional, Tuple
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.host.names import find_python_command
@@ -15,7 +17,7 @@ _SHIMS = "shims"  # scripts of pyenv, which refuse to run a version that pyenv h
 _NUMBERS = compile_at_use(r"\d+")
 
 
-class Search(NamedTuple):
+class Search(Struct, frozen=True):
     """The argv that starts a Python of a version, and every place that was searched."""
 
     argv: Tuple[str, ...]

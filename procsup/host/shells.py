@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from msgspec import Struct
+
 from procsup.core.text import quote_word, split_acting
 
 # Windows PowerShell takes typographic single quotes for plain ones.
@@ -26,7 +28,7 @@ _BEFORE = (
 _AFTER = "\nexit $LASTEXITCODE"
 
 
-class Process(NamedTuple):
+class Process(Struct, frozen=True):
     """A process; `variables` are those that differ from the environment that it is started in."""
 
     argv: Sequence[str]

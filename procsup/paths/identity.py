@@ -14,6 +14,8 @@ import stat
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
+from msgspec import Struct
+
 from procsup.core.outcome import Reading
 from procsup.paths.opening import MISSING, open_regular
 from procsup.paths.reader import describe_foreign
@@ -180,7 +182,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
 # --- comparison with the record ------------------------------------------------------------
 
 
-class Comparison(NamedTuple):
+class Comparison(Struct, frozen=True):
     """How a file differs from its record; empty if it is intact.
 
     `seen` is its new reading if the content was read and is the same: once recorded, the content

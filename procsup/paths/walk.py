@@ -8,7 +8,9 @@ import errno
 import os
 import stat
 from functools import lru_cache
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+
+from msgspec import Struct
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse, parse_without
 from procsup.core.regexes import compile_at_use
@@ -39,7 +41,7 @@ class LinkToNothing(OSError):
         super().__init__(errno.ENOENT, "is a link to nothing", path)
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True):
     """The matches of a glob, and the linked folders that its ``**`` did not enter, both sorted.
 
     `matches`: path in the notation of the glob -> captured texts.

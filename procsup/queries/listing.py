@@ -3,7 +3,10 @@
 import os
 import time
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from procsup.core.manifest import Head, parse_rfc3339
 from procsup.core.rooted import HOME
@@ -21,7 +24,7 @@ JOURNALS_BYTES = 1 << 25  # the most that is read of journals, of all runs toget
 FILES_MOST = 100_000  # the most files of which sizes are read
 
 
-class ListedRun(NamedTuple):
+class ListedRun(Struct, frozen=True):
     """One run; a value that is unknown, or would take too long to read, is None.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
@@ -200,7 +203,8 @@ def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
         return one  # only the owner may read it; the other columns are known
     first = history.first_begin
     counts = [history.count_verdicts(stage) for stage in history.plan]
-    return one._replace(
+    return replace(
+        one,
         run_id=one.run_id or history.run_id,
         done=sum(sum(count.values()) for count in counts),
         planned=sum(map(len, history.plan.values())),
@@ -219,7 +223,7 @@ def _measure_size(one: ListedRun, budget: Budget) -> ListedRun:
             total += entry.stat(follow_symlinks=False).st_size
         except OSError:
             continue  # it was removed while we read
-    return one._replace(size_bytes=total)
+    return replace(one, size_bytes=total)
 
 
 def list_files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":

@@ -1,6 +1,8 @@
 """The numbers of stages, as text and as data."""
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import LeftoverFiles, Verdict
@@ -40,7 +42,7 @@ def list_final_cells(stages: Mapping[str, StageCounts]) -> Tuple[List[str], List
     )  # fmt: skip
 
 
-class _StageRow(NamedTuple):
+class _StageRow(Struct, frozen=True):
     name: str
     status: str
     planned: Optional[int]

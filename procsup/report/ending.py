@@ -1,6 +1,8 @@
 """The report at the end of a sitting: counts, failures, the manifest and the next command."""
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List
+
+from msgspec import Struct
 
 from procsup.core.quantities import show_duration
 from procsup.core.text import count_noun, make_visible
@@ -17,7 +19,7 @@ from procsup.report.failures import format_failures, phrase_failed
 from procsup.supervisor.requests import Ending
 
 
-class Commands(NamedTuple):
+class Commands(Struct, frozen=True):
     """What goes on with this run, and the argument of verbs that names it, quoted for the shell."""
 
     again: str

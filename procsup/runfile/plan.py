@@ -24,6 +24,7 @@ from typing import (
 )
 
 import msgspec
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
@@ -144,7 +145,7 @@ class LineQueue:
         self._handover.leave()
 
 
-class PlanText(NamedTuple):
+class PlanText(Struct, frozen=True):
     """A plan as text: the decoded head, and the lines of its units.
 
     A plan that grows has its first unit, or none, in `units`, and the lines after it in `rest`.
@@ -300,10 +301,11 @@ def load_plan(
         found["is_python"] = all_run_python(_decode(line, path) for line in text.units)
     if found:
         stage = msgspec.structs.replace(spec.stages[0], **found)
-        recipes = [recipes[0]._replace(spec=stage)]
+        recipes = [msgspec.structs.replace(recipes[0], spec=stage)]
         spec = msgspec.structs.replace(spec, stages=(stage,))
     around = reader.make_context(spec)
-    loaded = LoadedPlan(source._replace(path=str(spec.file)), spec, recipes, around, text)
+    source = msgspec.structs.replace(source, path=str(spec.file))
+    loaded = LoadedPlan(source, spec, recipes, around, text)
     loaded.check_marks(problems)
     problems.raise_if_any()
     return loaded

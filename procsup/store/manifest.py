@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
 
 import msgspec
+from msgspec import Struct
 
 from procsup.core.manifest import (
     SCHEMA,
@@ -195,7 +196,7 @@ class ManifestPublisher:
             mark.write([f"{head.run_id} {head.ended}\n".encode()])
 
 
-class _Mark(NamedTuple):
+class _Mark(Struct, frozen=True):
     """A stamp, or the visible copy of the manifest, at a path that the user chose.
 
     A file is replaced or removed only in the folder in which it was recognized as procsup's, even

@@ -7,9 +7,10 @@ line, and any gap in the numbers, is damage: it is listed, and reading continues
 
 import os
 from functools import partial
-from typing import Any, BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Iterator, List, Optional, Tuple
 
 import msgspec
+from msgspec import Struct
 
 from procsup.core.records import (
     JOURNAL_VERSION,
@@ -40,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
-class _Bad(NamedTuple):
+class _Bad(Struct, frozen=True):
     offset: int
     end: int
     problem: str
@@ -173,7 +174,7 @@ class ReadJournal:
         if len(self._bad) < _MOST_DAMAGE:
             self._bad.append(_Bad(start, end, problem))
         else:
-            self._bad[-1] = self._bad[-1]._replace(end=end)
+            self._bad[-1] = msgspec.structs.replace(self._bad[-1], end=end)
 
     def _admit_damage(self) -> None:
         for bad in self._bad:

@@ -1,6 +1,5 @@
 """Results that are held on disk until their manifest is written: a run of any length fits."""
 
-import tempfile
 from contextlib import ExitStack, suppress
 from typing import IO, Dict, Iterable, Iterator, Optional, Tuple
 
@@ -97,6 +96,8 @@ class SpilledResults:
 
     def _open(self) -> Tuple[IO[bytes], IO[bytes]]:
         if self._files is None:
+            import tempfile
+
             data, places = (
                 self._stack.enter_context(tempfile.TemporaryFile(dir=self._run.place))  # noqa: SIM115
                 for _ in range(2)

@@ -1,7 +1,9 @@
 """The unit lines of the manifests of stages: the run's manifest copies them unchanged."""
 
 import zlib
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence
+
+from msgspec import Struct
 
 from procsup.host.opened import Folder
 
@@ -12,7 +14,7 @@ class UnitLinesChanged(Exception):
     """A stage's lines are not in its file any more, or have been changed."""
 
 
-class _StageLines(NamedTuple):
+class _StageLines(Struct, frozen=True):
     name: str
     start: int
     length: int

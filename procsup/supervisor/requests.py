@@ -102,7 +102,7 @@ class HostedRequest(NamedTuple):
         return cls(Request(**fields), Display(*display), *others)
 
 
-class Opening(NamedTuple):
+class Opening(Struct, frozen=True):
     """A sitting that holds its lock and has withdrawn outdated manifests; no unit started yet.
 
     `folder` is the open run directory.
@@ -124,7 +124,7 @@ class Opening(NamedTuple):
         return self.log_places.run
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True):
     """How a sitting ended.
 
     `status` is ``succeeded`` or ``failed`` if the run is final; else it is None, and `reason` says
@@ -152,7 +152,7 @@ class Ending(NamedTuple):
         return self.log_places.run
 
 
-class DryRun(NamedTuple):
+class DryRun(Struct, frozen=True):
     """What a run would do; `live`: a supervisor works on it right now.
 
     `refusal` says why the run would be refused without another option; empty if it would not.

@@ -1,9 +1,10 @@
 """Reads a request and expands its units before anything is changed on disk."""
 
 import os
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
+from msgspec import Struct
 
 from procsup.attempt.preflight import preflight
 from procsup.core.facts import make_facts_before
@@ -31,7 +32,7 @@ from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Request
 
 
-class ResolvedRequest(NamedTuple):
+class ResolvedRequest(Struct, frozen=True):
     """A request and its run; `units` has the units that can be expanded now, by stage.
 
     `only` and `again` are None without selectors: a retry then runs all that did not succeed.
@@ -157,7 +158,7 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
     while not rundir.create(asked.spec.share, only_new=True):
         count += 1
         head = plan.head._replace(name=f"{plan.head.name}-{count}")
-        other = plan._replace(head=head)
+        other = msgspec.structs.replace(plan, head=head)
         asked = read(msgspec.structs.replace(asked.request, plan=other))
         rundir = RunDir(asked.spec.directory)
     return asked, rundir, True
@@ -165,9 +166,10 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
 
 def begin_anew(asked: ResolvedRequest, name: str) -> ResolvedRequest:
     """Return the same plan as a new run of this name, which goes on from no other one."""
-    assert asked.request.plan is not None
-    head = asked.request.plan.head._replace(name=name)
-    new = {"plan": asked.request.plan._replace(head=head), "goes_on": False, "fresh": True}
+    plan = asked.request.plan
+    assert plan is not None
+    plan = msgspec.structs.replace(plan, head=plan.head._replace(name=name))
+    new = {"plan": plan, "goes_on": False, "fresh": True}
     return read(msgspec.structs.replace(asked.request, **new, name_if_busy=None))
 
 
@@ -254,4 +256,6 @@ def _replace_folder(text: PlanText, file: str) -> PlanText:
     rundir = RunDir(os.path.dirname(make_absolute(file)))
     begin = read_last_begin(rundir.journal)
     folder = find_folder_now(rundir.path, begin) if begin is not None and begin.root else None
-    return text if folder is None else text._replace(head=text.head._replace(folder=folder))
+    if folder is None:
+        return text
+    return msgspec.structs.replace(text, head=text.head._replace(folder=folder))

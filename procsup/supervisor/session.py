@@ -5,9 +5,10 @@ import sys
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Tuple
 
 import msgspec
+from msgspec import Struct
 
 from procsup import __version__
 from procsup.attempt.context import RunContext
@@ -72,7 +73,7 @@ def make_local_engine(context: RunContext) -> Engine:
     return LocalEngine(context, clock=SystemClock())
 
 
-class _HeldRun(NamedTuple):
+class _HeldRun(Struct, frozen=True):
     """The run directory whose lock we hold, and its journal as read."""
 
     rundir: RunDir
@@ -363,7 +364,7 @@ def _make_opening(
     seen = count_outlook(
         rehearse(asked.spec, asked.capacity, history, early, selector=selector), selector
     )
-    seen = seen._replace(grows=asked.loaded.grows)
+    seen = msgspec.structs.replace(seen, grows=asked.loaded.grows)
     lines = [*list_notices(asked), *held.past.list_notices(), *list_notes(seen, asked.spec)]
     again = asked.request.runs_all_or_again
     is_queue = any(stage.is_queue for stage in asked.spec.stages)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +13,6 @@ from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.errors import RecordError
 from procsup.host.opened import Folder
-from procsup.store import spilled
 from procsup.store.spilled import SpilledResults
 
 
@@ -104,7 +104,7 @@ class Full:
 
 
 def test_a_full_disk_is_an_error_of_the_records(held, tmp_path, monkeypatch):
-    monkeypatch.setattr(spilled.tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
 
     with pytest.raises(RecordError, match=f"of {tmp_path} cannot be written"):
         held.add([result(0)])

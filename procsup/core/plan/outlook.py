@@ -1,6 +1,8 @@
 """Describes what a sitting will do: the first lines of a run and of the dry run."""
 
-from typing import Dict, List, Mapping, NamedTuple, Optional
+from typing import Dict, List, Mapping, Optional
+
+from msgspec import Struct
 
 from procsup.core.events import Hold, Reuse
 from procsup.core.plan.news import format_reasons, format_stale_lines
@@ -11,7 +13,7 @@ from procsup.core.records import Begin, Closed, RunFinal
 from procsup.core.spec import RunSpec
 
 
-class LastSitting(NamedTuple):
+class LastSitting(Struct, frozen=True):
     """How the last sitting left the run."""
 
     begin: Optional[Begin] = None
@@ -20,7 +22,7 @@ class LastSitting(NamedTuple):
     moved_from: str = ""  # the project's place then, if it has moved
 
 
-class Outlook(NamedTuple):
+class Outlook(Struct, frozen=True):
     """Numbers for the first line; `late` are the stages whose units are not known yet.
 
     `as_they_are` are units without success that a retry does not run; `bare` are units kept

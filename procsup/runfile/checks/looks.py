@@ -1,7 +1,9 @@
 """The globs, and the files with parameters, that a stage reads when its units are made."""
 
 import os
-from typing import Iterator, Mapping, NamedTuple
+from typing import Iterator, Mapping
+
+from msgspec import Struct
 
 from procsup.core.globs import Glob, escape, parse
 from procsup.paths.joining import join_path
@@ -13,7 +15,7 @@ from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.templates.patterns import read_glob
 
 
-class Look(NamedTuple):
+class Look(Struct, frozen=True):
     """A glob of a stage (from the root), or a list that it reads."""
 
     stage: str

@@ -12,11 +12,12 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Set,
     Tuple,
 )
+
+from msgspec import Struct
 
 from procsup.core.globs import Glob, find_ends, find_meeting, meet
 from procsup.core.spec import OutputSpec
@@ -26,7 +27,7 @@ from procsup.paths.walk import CASE, excludes, make_glob, read_excluded
 _MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fast
 
 
-class Overlap(NamedTuple):
+class Overlap(Struct, frozen=True):
     """An output (`key`) of a unit that lies in a folder or glob of the unit `claimer`.
 
     `common` is a path in both; None if the whole output lies in it.
@@ -39,7 +40,7 @@ class Overlap(NamedTuple):
     common: Optional[str] = None
 
 
-class _Claim(NamedTuple):
+class _Claim(Struct, frozen=True):
     key: str
     unit: str
     path: str

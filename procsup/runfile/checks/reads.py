@@ -3,6 +3,8 @@
 import os
 from typing import Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
+from msgspec import Struct
+
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host.names import make_path_key
 from procsup.paths.links import RealFolders
@@ -10,7 +12,7 @@ from procsup.runfile.checks.overlaps import Claims
 from procsup.runfile.stages.recipe import Recipe
 
 
-class Read(NamedTuple):
+class Read(Struct, frozen=True):
     """An input (`path`, below `key`) of a unit that is, holds or lies in an output of another."""
 
     unit: UnitSpec

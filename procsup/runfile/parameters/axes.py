@@ -14,11 +14,13 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Sequence,
     Tuple,
     Union,
 )
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from procsup.core.automata import TwoReadings
 from procsup.core.globs import Glob
@@ -67,7 +69,7 @@ _RANGE = compile_at_use(r"\s*(-?\d{1,15})\s*\.\.\s*(-?\d{1,15})\s*(?::\s*(-?\d{1
 _NO_COLUMNS: Tuple[str, ...] = ()
 
 
-class Axis(NamedTuple):
+class Axis(Struct, frozen=True):
     """Parameters that vary together; `source` has their values, or where to read them."""
 
     at: KeyPath
@@ -78,7 +80,7 @@ class Axis(NamedTuple):
     @property
     def looks_at_files(self) -> bool:
         """Whether the rows depend on the file system."""
-        if isinstance(self.source, tuple) and not isinstance(self.source, ListFile):
+        if isinstance(self.source, tuple):
             return any(part.looks_at_files for part in self.source)
         return not isinstance(self.source, (list, Column))
 
@@ -86,7 +88,7 @@ class Axis(NamedTuple):
 def split_zips(axes: Iterable[Axis]) -> Iterator[Axis]:
     """Yield the axes, in place of a zip its parts."""
     for axis in axes:
-        if isinstance(axis.source, tuple) and not isinstance(axis.source, ListFile):
+        if isinstance(axis.source, tuple):
             yield from split_zips(axis.source)
         else:
             yield axis
@@ -219,7 +221,7 @@ class AxisReader:
                     raise Wrong(f"there is no column `{name}`{hint}; there are {list_words(first)}")
         kinds = {name: _find_kind(cell) for name, cell in first.items()}
         in_id = tuple(name for name in kinds if kinds[name] == TEXT)
-        return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
+        return Axis(at, kinds, in_id, replace(file, columns=tuple(kinds)))
 
     def _read_names(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
         """Return the names of a file's columns, each with a cell that shows its kind."""

@@ -11,11 +11,12 @@ from typing import (
     Iterable,
     Iterator,
     Mapping,
-    NamedTuple,
     Sequence,
     Tuple,
     TypeVar,
 )
+
+from msgspec import Struct
 
 from procsup.runfile.parameters.axes import Axis
 from procsup.runfile.parameters.tables import Row
@@ -34,7 +35,7 @@ from procsup.runfile.templates.scope import TEXT, Kind, Many
 _T = TypeVar("_T")
 
 
-class Exclude(NamedTuple):
+class Exclude(Struct, frozen=True):
     """A combination that is left out: for each parameter, any of these values."""
 
     values: Dict[str, FrozenSet[str]]

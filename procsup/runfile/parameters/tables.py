@@ -23,6 +23,8 @@ from typing import (
     Tuple,
 )
 
+from msgspec import Struct
+
 from procsup.core.regexes import compile_at_use
 from procsup.core.text import count_noun
 from procsup.host.files import open_reading
@@ -47,7 +49,7 @@ _COMMENTS = ("#", "//", "%")
 _LONE_SURROGATE = compile_at_use("[\ud800-\udfff]")
 
 
-class ListFile(NamedTuple):
+class ListFile(Struct, frozen=True):
     """A file of parameters: `kind` is ``lines``, ``csv`` or ``jsonl``, `path` as written.
 
     `columns` are the parameters that it gives; ``lines`` gives one. With `all_names` an object may

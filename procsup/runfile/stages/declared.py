@@ -8,13 +8,15 @@ from typing import (
     Dict,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Set,
     Tuple,
     Union,
 )
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from procsup.core.globs import may_exclude
 from procsup.core.regexes import compile_at_use
@@ -53,7 +55,7 @@ _NO_FILES = Files(())
 _NO_TABLE = Files((), {})
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     """One declared path; `at` is its place below the key, `name` its name in a table."""
 
     at: KeyPath
@@ -65,7 +67,7 @@ class Item(NamedTuple):
     left_out: Tuple["Item", ...] = ()  # entries of its list with a leading `!`, which is removed
 
 
-class DeclaredFiles(NamedTuple):
+class DeclaredFiles(Struct, frozen=True):
     """Declared inputs, depends or outputs of a stage; `is_unread`: they could not be read."""
 
     items: Tuple[Item, ...] = ()
@@ -130,7 +132,7 @@ def _read_named(name: str, value: Any) -> List[Item]:
         raise make_wrong("at least one path", value)
     return _make_list(
         value,
-        lambda pair: _read_input((name, pair[0]), name, pair[1])._replace(in_list=True),
+        lambda pair: replace(_read_input((name, pair[0]), name, pair[1]), in_list=True),
         (name,),
     )
 
@@ -157,7 +159,7 @@ def _make_list(
                 _check_excluded(found[index], items)
             left_out.append(found[index])
     faults.raise_if_any()
-    return [item._replace(left_out=tuple(left_out)) for item in items]
+    return [replace(item, left_out=tuple(left_out)) for item in items]
 
 
 def _is_excluded(value: Any) -> bool:
@@ -265,7 +267,7 @@ def _read_output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     table.raise_if_any()
     if item is None:
         raise AssertionError("a missing path is a fault")
-    return item._replace(flags=flags)
+    return replace(item, flags=flags)
 
 
 def check_declared(wanted: DeclaredFiles, scope: Scope, *, several: bool = False) -> None:

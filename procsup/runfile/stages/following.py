@@ -14,11 +14,11 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Sequence,
     Tuple,
 )
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from procsup.core.globs import Glob, parse_wildcards
@@ -37,7 +37,7 @@ from procsup.runfile.templates.template import Braces, Field, Files, Template
 _NAMED = 5
 
 
-class MadeUnits(NamedTuple):
+class MadeUnits(Struct, frozen=True):
     """The part of a unit that its followers use; `own` is its id without the stage."""
 
     id: str
@@ -46,7 +46,7 @@ class MadeUnits(NamedTuple):
     outputs: Files
 
 
-class FollowedStage(NamedTuple):
+class FollowedStage(Struct, frozen=True):
     """The data that a stage uses from the stages before it.
 
     `inputs_from`: absolute paths of the outputs of the stage named by ``inputs.from``; `made`: the
@@ -57,7 +57,7 @@ class FollowedStage(NamedTuple):
     made: Mapping[str, Sequence[MadeUnits]] = {}
 
 
-class Group(NamedTuple):
+class Group(Struct, frozen=True):
     """The units that one unit follows, by stage; their common name, and their parameters."""
 
     own: str
@@ -222,7 +222,7 @@ class _Settler:
         spec = replace(spec, looks_into=self._find_looked_into(recipe))
         if not spec.for_each:
             late = late or (bool(list_upstream(spec)) and recipe.looks_at_files())
-            return recipe._replace(spec=replace(spec, late=late))
+            return replace(recipe, spec=replace(spec, late=late))
         named = {field.name for template in recipe.list_templates() for field in template.fields}
         spec = replace(spec, hands_on=tuple([one for one in spec.for_each if one in named]))
         late = late or any(self.settle(name).spec.late for name in spec.for_each)
@@ -230,7 +230,7 @@ class _Settler:
         done = list_done_before(replace(spec, unit_wise=True), specs)
         seen = [name for name in specs if self._may_see(recipe, name)]
         unit_wise = all(name in done for name in seen)
-        return recipe._replace(spec=replace(spec, late=late or bool(seen), unit_wise=unit_wise))
+        return replace(recipe, spec=replace(spec, late=late or bool(seen), unit_wise=unit_wise))
 
     def _list_before(self, name: str) -> FrozenSet[str]:
         return list_before(name, {key: recipe.spec for key, recipe in self._recipes.items()})

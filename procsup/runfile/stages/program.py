@@ -3,7 +3,9 @@
 import json
 import os
 import re
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.host import pythons
@@ -21,7 +23,7 @@ _VERSION = compile_at_use(r"\d{1,4}(?:\.\d{1,4})?")
 _PYTHON_NAME = compile_at_use(r"(?:python|pypy)w?\d*(?:\.\d+)?t?(?:\.exe)?", re.IGNORECASE)
 
 
-class Interpreter(NamedTuple):
+class Interpreter(Struct, frozen=True):
     """The argv that starts a Python, and how the run file names it ("" for the default)."""
 
     argv: Tuple[str, ...]

@@ -1,7 +1,9 @@
 """A stage of the run file: the settings of all its units, and the templates that make them."""
 
 import os
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+
+from msgspec import Struct
 
 from procsup.core.spec import StageSpec
 from procsup.host.shells import Shell
@@ -14,14 +16,14 @@ from procsup.runfile.templates.scope import Kind
 from procsup.runfile.templates.template import Template
 
 
-class PlacedTemplate(NamedTuple):
+class PlacedTemplate(Struct, frozen=True):
     """A template, and the place in the file at which its problems are reported."""
 
     at: KeyPath
     template: Template
 
 
-class Program(NamedTuple):
+class Program(Struct, frozen=True):
     """The command line: prefix, then a fixed head (an interpreter and its argument) or a command.
 
     With a `shell`, `command` is its text alone, and the head starts that shell.
@@ -35,7 +37,7 @@ class Program(NamedTuple):
     shell: Optional[Shell] = None
 
 
-class Recipe(NamedTuple):
+class Recipe(Struct, frozen=True):
     """All that is needed to make the units of a stage; `places` has the place of each key."""
 
     spec: StageSpec
@@ -99,7 +101,7 @@ class Recipe(NamedTuple):
         )
 
 
-class ExpandContext(NamedTuple):
+class ExpandContext(Struct, frozen=True):
     """The data that all stages share: the run file's folder, the run directory, the variables."""
 
     folder: str

@@ -120,7 +120,7 @@ class _StageReader:
             **rest,
         )
         watched = [name for name, own in paths.items() if own or recipe.uses(name)]
-        return recipe._replace(path_names=frozenset(watched))
+        return replace(recipe, path_names=frozenset(watched))
 
     def _read_amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
         def read(value: Any) -> Optional[Template]:

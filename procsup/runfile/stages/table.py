@@ -1,6 +1,8 @@
 """One stage's table of the run file with `defaults` merged in; reads values from it."""
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, TypeVar
+
+from msgspec import Struct
 
 from procsup.runfile.stages.declared import read_path_text
 from procsup.runfile.stages.recipe import PlacedTemplate, Recipe
@@ -19,7 +21,7 @@ _CURES = {
 }
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True):
     """The run's data that the reader of a stage needs."""
 
     scope: Scope  # variables and `date`

@@ -5,7 +5,9 @@ import os
 import re
 import stat
 import sys
-from typing import Any, Dict, NamedTuple, NoReturn, Union
+from typing import Any, Dict, NoReturn, Union
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.errors import RunFileError
@@ -63,7 +65,7 @@ def read_whole(text: str) -> int:
     return int(text)
 
 
-class Source(NamedTuple):
+class Source(Struct, frozen=True):
     """A run file as read; `shown` is how messages name it.
 
     `path` is absolute; for a symbolic link it is the path of its target. So name and folder of the

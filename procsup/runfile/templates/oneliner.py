@@ -6,7 +6,9 @@ quoted for a shell, by their owners.
 
 import os
 import re
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.core.inputs import Record
 from procsup.core.late import MARKS
@@ -78,7 +80,7 @@ _ALL_CHANGES = {**_CHANGES, **_PLUS}
 _COUNTS = {"#": "number", "##": "total"}
 
 
-class Values(NamedTuple):
+class Values(Struct, frozen=True):
     """What is filled in for one unit: its inputs, its number from 1 on, the number of all units.
 
     `label` has its inputs even if they are not filled in.
@@ -90,7 +92,7 @@ class Values(NamedTuple):
     label: Record = ()
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True):
     """One placeholder: of all inputs (None), of one (its position), or of the unit (`_COUNTS`)."""
 
     which: Union[int, str, None]
@@ -113,7 +115,7 @@ def _change(change: Callable[[str], str], text: str) -> str:
     return change(text if change is str or os.sep == "/" else text.replace(os.sep, "/"))
 
 
-class Manner(NamedTuple):
+class Manner(Struct, frozen=True):
     """Which placeholders there are.
 
     `names` are the columns' names, each with its position. `most` is the number of inputs that a
@@ -127,7 +129,7 @@ class Manner(NamedTuple):
     is_open: bool = False
 
 
-class Words(NamedTuple):
+class Words(Struct, frozen=True):
     """A one-liner's words as in a run file, and the placeholders in them."""
 
     texts: Tuple[str, ...]

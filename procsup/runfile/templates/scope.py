@@ -1,13 +1,15 @@
 """The placeholders known at a place; checks templates against them before units are made."""
 
-from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Union
+
+from msgspec import Struct
 
 from procsup.core.text import count_noun
 from procsup.runfile.syntax.problems import Faults, Noted, Wrong, list_words, suggest
 from procsup.runfile.templates.template import PATH_PARTS, Field, Step, Template
 
 
-class Text(NamedTuple):
+class Text(Struct, frozen=True):
     """A value that is one text or number.
 
     `path`: its parts (such as the stem) may be used. `late`: each attempt sets it.
@@ -17,14 +19,14 @@ class Text(NamedTuple):
     late: bool = False
 
 
-class Many(NamedTuple):
+class Many(Struct, frozen=True):
     """A list of values; `length` is None if it is known only during the run."""
 
     item: Text
     length: Optional[int] = None
 
 
-class FileSet(NamedTuple):
+class FileSet(Struct, frozen=True):
     """Declared inputs or outputs: a table of names, or a list."""
 
     names: Optional[Dict[str, Union[Text, Many]]]
@@ -37,7 +39,7 @@ class Unread:
     """A value that could not be read: its error is noted, and uses of it are not checked."""
 
 
-class FollowedUnit(NamedTuple):
+class FollowedUnit(Struct, frozen=True):
     """A unit of this stage, which another one follows; its outputs, if it declares any.
 
     `streams` are the paths of its stdout and stderr, as the run file has them.

@@ -7,7 +7,9 @@ the value would be wrong, and the placeholder is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Pattern, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Pattern, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.core.late import GIVEN
 from procsup.core.regexes import compile_at_use
@@ -70,7 +72,7 @@ def _describe_dollar(text: str) -> str:
     return f" (the shell's own ${{{name}}} is ${{{{{name}}}}} here)" if found else ""
 
 
-class _Place(NamedTuple):
+class _Place(Struct, frozen=True):
     problem: str  # why no placeholder is allowed here
     risky: Optional[Pattern[str]]
     is_one: bool

@@ -2,7 +2,9 @@
 
 import re
 import string
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+from msgspec import Struct
 
 from procsup.core.regexes import compile_at_use
 from procsup.runfile.syntax.problems import Wrong, show
@@ -125,7 +127,7 @@ def _get_at(values: Tuple[str, ...], index: int) -> str:
     return values[index]
 
 
-class Field(NamedTuple):
+class Field(Struct, frozen=True):
     """One placeholder: ``{name.step[0]:spec}``."""
 
     name: str
@@ -170,7 +172,7 @@ class Field(NamedTuple):
             raise Wrong(f"{self} does not fit the value {show(value)}: {error}") from None
 
 
-class Braces(NamedTuple):
+class Braces(Struct, frozen=True):
     """Braces in a glob that are not a placeholder: ``{a,b}``, ``{:[0-9]+}``."""
 
     content: str

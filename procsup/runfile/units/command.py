@@ -1,7 +1,10 @@
 """The command line and environment of one unit, rendered from the templates of its stage."""
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from procsup.host.names import ArgumentLimits, get_argument_limits, is_bare_name
 from procsup.host.shells import Shell
@@ -24,7 +27,7 @@ class Misplaced(Exception):
         self.wrong = wrong
 
 
-class Command(NamedTuple):
+class Command(Struct, frozen=True):
     """The rendered parts of a command: before the fixed head, after it, and the environment."""
 
     front: Tuple[str, ...]
@@ -77,7 +80,7 @@ class CommandMaker:
         """Return the argv for the start, with a program's relative path made valid in `cwd`."""
         if self._shell is not None:
             text, *args = command.back
-            command = command._replace(back=self._shell.tail(text, args))
+            command = replace(command, back=self._shell.tail(text, args))
         argv = command.argv(self._recipe.program.head)
         program = argv[0]
         if program not in self._as_they_are:

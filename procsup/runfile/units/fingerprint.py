@@ -3,9 +3,10 @@
 import hashlib
 import json
 from operator import itemgetter
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 import msgspec
+from msgspec import Struct
 
 from procsup.runfile.syntax.values import format_value
 
@@ -15,7 +16,7 @@ _encode_fast = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates survive
 
 
-class Identity(NamedTuple):
+class Identity(Struct, frozen=True):
     """The digested fields; paths below the run file's folder are relative to it."""
 
     argv: Sequence[str]  # the interpreter as written

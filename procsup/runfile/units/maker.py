@@ -1,6 +1,8 @@
 """Makes the units of a stage from their parts, which are rendered from templates or given."""
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile.parameters.tables import Row
@@ -13,7 +15,7 @@ from procsup.runfile.units.fingerprint import Identity, compute_fingerprint
 NOTHING: Dict[str, Any] = {}  # one for all units
 
 
-class Parts(NamedTuple):
+class Parts(Struct, frozen=True):
     """The parts of one unit.
 
     Files are as written, so relative to the run file's folder; all other paths are absolute.

@@ -4,7 +4,9 @@ Every list of keys is made from these rows: the keys that the reader accepts, th
 editors (schema.py), the texts that editors show, and the page docs/run-file.md (reference.py).
 """
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from msgspec import Struct
 
 from procsup.core.quantities import A_DURATION, A_SIZE, NUMBER, UNITS_BYTES, UNITS_S
 from procsup.host.signals import NAMES
@@ -19,7 +21,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-class Inner(NamedTuple):
+class Inner(Struct, frozen=True):
     """A key of a table that is a key's value; `since` is the first version that has it."""
 
     name: str
@@ -27,7 +29,7 @@ class Inner(NamedTuple):
     since: str = "0.1.0"
 
 
-class Type(NamedTuple):
+class Type(Struct, frozen=True):
     """The type of a key's value.
 
     `says` completes the words *expected ...*; `schema` (JSON Schema, draft 7) checks the value
@@ -41,7 +43,7 @@ class Type(NamedTuple):
     inner: Tuple[Inner, ...] = ()
 
 
-class Key(NamedTuple):
+class Key(Struct, frozen=True):
     """A key of the run file; `example` is a valid line.
 
     `field` is its field of RunSpec or StageSpec if the value is the same for all units; `default`

@@ -5,6 +5,8 @@ They are put into the process that forks the runs (traced.py), never into the pr
 
 from typing import Any, Callable, Dict, List
 
+from msgspec.structs import replace
+
 from procsup import loop
 from procsup.core.records import End, Launch
 from procsup.core.replay import History
@@ -77,7 +79,7 @@ def _units_inherit_what_waiters_block_on() -> None:
     def hand_down(start: Callable[[processes.Launch], int]) -> Callable[[processes.Launch], int]:
         def start_with_locks(launch: processes.Launch) -> int:
             fds = [lock.fd for lock in held if lock.fd >= 0]
-            return start(launch._replace(inherited_fds=(*launch.inherited_fds, *fds)))
+            return start(replace(launch, inherited_fds=(*launch.inherited_fds, *fds)))
 
         return start_with_locks
 
