@@ -13,6 +13,7 @@ from procsup.errors import RecordError
 from procsup.host import boot, guard, watchdog
 from procsup.host.boot import Announcing, relay_to_stderr
 from procsup.host.files import describe_error, open_private
+from procsup.host.owners import refuse_foreign
 
 
 def start_detached(
@@ -74,6 +75,13 @@ def _is_open(fd: int) -> bool:
 
 def _open_log(path: str, dir_fd: Optional[int]) -> int:
     try:
-        return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, dir_fd=dir_fd)
+        log = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, dir_fd=dir_fd)
+        if dir_fd is not None:
+            try:
+                refuse_foreign(log, path, os.fstat(dir_fd).st_uid)
+            except BaseException:
+                os.close(log)
+                raise
+        return log
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error

@@ -186,6 +186,19 @@ def test_the_log_is_made_in_the_open_folder_whatever_has_its_place(tmp_path, mon
     assert (tmp_path / "before" / "log").exists()
 
 
+@pytest.mark.survives("F86")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files")
+def test_a_log_of_another_user_than_the_folder_s_is_refused(tmp_path, capfd):
+    log = tmp_path / "log"
+    log.write_text("theirs")
+    os.chown(log, 60001, 60001)
+    with Folder.open(tmp_path) as folder, pytest.raises(RecordError, match="belongs to"):
+        detach.announce({"ready": 1}, str(log), dir_fd=folder.fd)
+
+    assert log.read_text() == "theirs"
+    assert capfd.readouterr().out == ""
+
+
 def test_a_log_that_cannot_be_made_is_named(tmp_path, capfd):
     with pytest.raises(RecordError, match="nowhere"):
         detach.announce({"ready": 1}, str(tmp_path / "nowhere" / "log"))

@@ -393,6 +393,7 @@ def _in_its_log(case: Case) -> str:
     except OSError:
         return ""
     is_its_own = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    is_its_own = is_its_own and (not is_root() or status.st_uid == os.geteuid())
     return _text(path) if is_its_own and status.st_size < HUGE_BYTES else ""
 
 
