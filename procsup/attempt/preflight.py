@@ -118,7 +118,7 @@ def find_unit_program(
 def _list_needed(unit: UnitSpec) -> Iterable[str]:
     yield from unit.inputs
     yield from unit.depends
-    if unit.stdin is not None:
+    if unit.stdin is not None and not unit.piped:
         yield unit.stdin
 
 

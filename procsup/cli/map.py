@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any, Iterator, List, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import click
 
@@ -11,10 +11,12 @@ from procsup.cli.map_again import Line, find_before
 from procsup.cli.map_inputs import STDIN, Origin, find_glob, open_inputs, split
 from procsup.cli.map_job import Job, MapOptions, make_job
 from procsup.cli.map_output import choose_printer
+from procsup.cli.map_pipe import CURES, Parts, make_piped_job, open_parts, open_with
 from procsup.cli.map_results import open_results, write_results
 from procsup.cli.map_run_file import format_run_file
 from procsup.cli.options import add_json, exit_codes
 from procsup.console.terminal import write_stdout
+from procsup.errors import ProcsupError
 from procsup.host.folders import get_current_folder
 from procsup.host.names import find_program
 from procsup.host.threads import try_start_thread
@@ -56,6 +58,7 @@ Examples:
   procsup map --glob 'data/*.csv' clean.py
   procsup map --shell 'sort <{} | uniq -c >out/{/}' ::: in/*
   procsup map --header : --colsep '\\t' fetch --to {city} {url} :::: list.tsv
+  procsup map --pipe --block 10M -k grep -c panic < all.log
   find . -name '*.log' -print0 | procsup map -0 -X -j4 grep -l panic
   procsup map --outputs {.}.webp convert {} {.}.webp ::: *.png
   procsup map --retries 3 --name fetch curl -fsSO < urls.txt
@@ -79,8 +82,21 @@ _CODES = exit_codes(
 _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it dies by that."
 
 
+class _Command(click.Command):
+    def parse_args(self, context: click.Context, words: List[str]) -> List[str]:
+        """Parse the words; of an option of GNU Parallel that is not there, say what does it."""
+        try:
+            return super().parse_args(context, words)
+        except click.NoSuchOption as error:
+            cure = CURES.get(error.option_name)
+            if cure is None:
+                raise
+            raise click.UsageError(f"{error.option_name} is not there: {cure}") from None
+
+
 @click.command(
     "map",
+    cls=_Command,
     help=_HELP,
     epilog=_CODES + _SIGNAL,
     context_settings={"allow_interspersed_args": False},
@@ -111,6 +127,8 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 @click.option("-X", "spread", is_flag=True, help="As many inputs as fit, spread over the slots.")
 @click.option("--xargs", is_flag=True, help="As many inputs as fit.")
 @click.option("-I", "replacement", default="{}", metavar="TEXT", help="This in place of {}.")
+@click.option("--pipe", is_flag=True, help="Divide stdin among the stdins of units, by lines.")
+@click.option("--block", metavar="SIZE", help="With --pipe: lines of about so many bytes; or -N.")
 @click.option("--plus", is_flag=True, help="More placeholders: {..} {+/} {+.} {##} and so on.")
 @click.option(
     "--jobs", "-j", "-P", metavar="N", help="Most units at once: 4, 200%, +2, -1; 0: all."
@@ -144,14 +162,19 @@ def command(words: Tuple[str, ...], **given: Any) -> int:
     check_command(written, options)
     if options.name is not None:
         check_name(options.name)
-    job = make_job(written, open_inputs(list_origins(options, origins), options.shape), options)
+    parts = open_parts(options, origins)
+    if parts is None:
+        inputs = open_inputs(list_origins(options, origins), options.shape)
+        job = make_job(written, inputs, options)
+    else:
+        job = make_piped_job(written, parts, options)
     if options.dry_run:
         write_stdout(*(job.show(values) for values in job.units))
         return 0
     if options.as_run_file:
         write_stdout(*format_run_file(options, job))
         return 0
-    return _run(options, job, Line.of(options, written, origins))
+    return _run(options, job, Line.of(options, written, origins), parts)
 
 
 def check_command(written: Sequence[str], options: MapOptions) -> None:
@@ -178,7 +201,7 @@ def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
     return [*files, *found, *behind] or [Origin(path=STDIN)]
 
 
-def _run(options: MapOptions, job: Job, line: Line) -> int:
+def _run(options: MapOptions, job: Job, line: Line, parts: Optional[Parts]) -> int:
     results = open_results(options)
     named = options.name is not None
     before = find_before(options, line)
@@ -198,7 +221,7 @@ def _run(options: MapOptions, job: Job, line: Line) -> int:
     return bring_to_completion(
         request,
         display,
-        printers=write_results(results, job, choose_printer(options)),
+        printers=open_with(parts, write_results(results, job, choose_printer(options))),
         repeat="the same line again" if named else "the same line again, with --resume",
     )
 
@@ -210,7 +233,10 @@ def _make_plan(head: Head, job: Job) -> PlanText:
     def read() -> None:
         rest.fill()
 
-    if job.is_short or try_start_thread(read, "procsup-inputs") is None:
+    is_read = not job.is_short and try_start_thread(read, "procsup-inputs") is not None
+    if not is_read and job.take_part is not None:
+        raise ProcsupError("no thread can be started to read stdin: end other programs first")
+    if not is_read:
         return PlanText(head, list(map(encode, job.make_tables())))
     return PlanText(head, [], rest)
 

@@ -1,6 +1,17 @@
 """The units that a command line of `procsup map` asks for."""
 
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import click
 from msgspec.structs import replace
@@ -70,6 +81,8 @@ class MapOptions(NamedTuple):
     xargs: bool
     replacement: str
     plus: bool
+    pipe: bool
+    block: Optional[str]
     halt: Optional[str]
     joblog: Optional[str]
     results: Optional[str]
@@ -94,7 +107,7 @@ class MapOptions(NamedTuple):
         """The options that decide what becomes of an input."""
         groups = (self.most, self.most_in_place, self.spread, self.xargs)
         words = (self.shell, self.replacement, self.plus, self.outputs)
-        return (*self.shape, *groups, *words)
+        return (*self.shape, *groups, *words, self.pipe, self.block)
 
     @property
     def shape(self) -> Shape:
@@ -128,7 +141,8 @@ def _leave_out_none(**given: Any) -> Dict[str, Any]:
 class Job(NamedTuple):
     """What is run: `script` is a Python file whose arguments `maker` makes.
 
-    `outputs`, if there is one, makes the paths of a unit's outputs.
+    `outputs`, if there is one, makes the paths of a unit's outputs; `take_part` returns the name of
+    its part of stdin.
     """
 
     maker: Maker
@@ -140,6 +154,7 @@ class Job(NamedTuple):
     outputs: Optional[OutputsMaker] = None
     total: int = 0  # of the units, if the command has it
     fills_in: bool = True  # whether inputs are filled in
+    take_part: Optional[Callable[[int], str]] = None
 
     def make_values(self, inputs: Record, number: int) -> Values:
         """Return what the unit of these inputs is made of."""
@@ -178,6 +193,8 @@ class Job(NamedTuple):
         table["argv" if self.script is None else "args"] = argv
         if self.outputs is not None:
             table["outputs"] = self.outputs.make(values)
+        if self.take_part is not None:
+            table["piped"] = self.take_part(values.number)
         return table
 
     def make_row(self, values: Values) -> Dict[str, Text]:
@@ -202,13 +219,13 @@ def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job
         script = None if options.shell or not written else find_script(written[0])
         words = list(written[1:] if script is not None else written)
         maker, has_total = _make_maker(words, inputs, options)
-        outputs = _make_outputs_maker(inputs, options)
+        outputs = make_outputs_maker(_make_manner(inputs, options), options)
     except Wrong as wrong:
         text = "; ".join(message for _, message in wrong.faults)
         raise click.UsageError(text) from None
-    cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
-    jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
-    units: Iterable[Values] = _make_units(_group(inputs, options, maker, jobs or cpus), options)
+    slots = count_slots(options)
+    jobs = None if options.jobs is None else slots
+    units: Iterable[Values] = _make_units(_group(inputs, options, maker, slots or 1), options)
     has_total = has_total or (outputs is not None and outputs.has_total)
     total = 0
     if has_total or jobs == 0:
@@ -236,10 +253,10 @@ def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tu
     return ArgvMaker(read, repeats=repeats, several=several), has_total
 
 
-def _make_outputs_maker(inputs: Inputs, options: MapOptions) -> Optional[OutputsMaker]:
+def make_outputs_maker(manner: Manner, options: MapOptions) -> Optional[OutputsMaker]:
+    """Return what makes the outputs of units, if they have some; `Wrong` as `read_words`."""
     if not options.outputs:
         return None
-    manner = _make_manner(inputs, options)
     return OutputsMaker(options.outputs, manner, several=_takes_several(manner.most, options))
 
 
@@ -252,9 +269,13 @@ def _takes_several(most: Optional[int], options: MapOptions) -> bool:
     return options.is_open or options.group_size == 0 or most != 1
 
 
-def _count_jobs(text: str, cpus: int) -> int:
+def count_slots(options: MapOptions) -> int:
+    """Return how many units may run at once; 0: all."""
+    cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
+    if options.jobs is None:
+        return cpus
     try:
-        return count_jobs(text, cpus)
+        return count_jobs(options.jobs, cpus)
     except ValueError as error:
         raise click.UsageError(f"--jobs: {error}") from None
 

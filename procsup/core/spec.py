@@ -136,6 +136,7 @@ class StageSpec(Struct, frozen=True):
 class UnitSpec(Struct, frozen=True, gc=False):
     """One piece of work. All paths are absolute; messages show them in shorter forms.
 
+    `stdin` is one of the `inputs`, unless it is `piped`: then its name tells its content.
     `depends` and `inputs` must exist before the start; `fingerprint` covers argv, parameters,
     declared env, cwd, the interpreter as written and the *names* of inputs (their contents are
     compared by readings). argv, `env` and `stop_command` may hold marks (core/late.py).
@@ -164,6 +165,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     stop_command: Tuple[str, ...] = ()  # runs in place of the stop signal
     follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded
     priority: int = 0  # those with more start before the others of their stage
+    piped: bool = False  # `stdin` is a file of the run directory, which is removed when it succeeds
 
 
 class CapacitySpec(Struct, frozen=True):

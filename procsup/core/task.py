@@ -79,7 +79,7 @@ class Task(Struct, frozen=True):
     def is_inspected(self) -> bool:
         """Whether the unit has files that are read before its start and after a good end."""
         unit = self.unit
-        given = unit.inputs or unit.depends or unit.stdin
+        given = unit.inputs or unit.depends or (unit.stdin and not unit.piped)
         return bool(given or unit.outputs or unit.stdout or unit.stderr)
 
 

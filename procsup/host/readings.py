@@ -49,7 +49,7 @@ def read_output(output: OutputSpec, *, checksum: str) -> List[Reading]:
 def list_inputs(unit: UnitSpec) -> List[OutputSpec]:
     """Return the paths that a unit's result depends on, each once, in the form of outputs."""
     paths = [*unit.inputs, *unit.depends]
-    if unit.stdin is not None:
+    if unit.stdin is not None and not unit.piped:
         paths.append(unit.stdin)
     if unit.excluded:
         excluded = unit.excluded

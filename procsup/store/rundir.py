@@ -9,6 +9,7 @@
     units.lock      shared by every unit                                supervisor.log
     failed/STAGE/UNIT.N/   outputs of attempts without a good end, moved away
     plan.jsonl      the units of a run without a run file   queue.jsonl   what was added to a queue
+    stdin/   parts of a stream that units have not read with success
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
 QUEUE_FILE = "queue.jsonl"
 JOURNAL, CONTROL, LOGS = "journal.jsonl", "control", "logs"
-SCRATCH, UNIT_FILES = "scratch", "unit-files"
+SCRATCH, UNIT_FILES, PIPED = "scratch", "unit-files", "stdin"
 # Everything that any version makes in a run directory.
 OURS = compile_at_use(
     r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|queue\.jsonl|run\.lock|units\.lock"
-    r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
+    r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|stdin|unit-files"
+    r"|units"
     r"|\.procsup-.*"
 )
 _PLAIN = compile_at_use(r"[a-z0-9=_,+][a-z0-9=._,+-]{0,99}(?<!\.)")

@@ -39,6 +39,7 @@ from procsup.runfile.plan import LoadedPlan
 from procsup.store.growing_plan import PlanFile
 from procsup.store.history import find_places_before
 from procsup.store.rundir import RunDir
+from procsup.supervisor.observers import remove_part
 from procsup.supervisor.resolved_request import ResolvedRequest
 
 _EXPLAINED_MOST = 1000
@@ -202,6 +203,9 @@ class Expander:
         units, is_last, is_sure = more
         weighed = self._weigh(stage, units)
         due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
+        for unit, standing in zip(units, weighed.standings):
+            if unit.piped and unit.stdin is not None and standing.keeps_verdict:
+                remove_part(unit.stdin)
         too_large = self._list_too_large(stage, due)
         if too_large:
             return _make_refusal(name, too_large)

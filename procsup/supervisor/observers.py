@@ -1,8 +1,11 @@
 """Keeps a watcher's errors away from the run, and collects the run's failures."""
 
-from typing import Callable, List, Optional, Set
+import os
+from contextlib import suppress
+from typing import Callable, Dict, List, Optional, Set
 
 from procsup.core.events import Settled, Start
+from procsup.core.outcome import Verdict
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.interfaces import Watcher
@@ -10,8 +13,14 @@ from procsup.interfaces import Watcher
 _REMEMBERED = 20
 
 
+def remove_part(path: str) -> None:
+    """Remove the part of a stream that a unit has read with success."""
+    with suppress(OSError):  # it goes with the run directory, if not now
+        os.unlink(path)
+
+
 class Observers:
-    """A watcher that passes everything to another one.
+    """A watcher that passes everything to another one; it removes parts of a stream after use.
 
     `on_ready` is called in the first turn in which no manifest must still be withdrawn. If the
     watcher raises, it is not called again, and `fault` holds the exception.
@@ -20,6 +29,7 @@ class Observers:
     def __init__(self, watcher: Watcher, on_ready: Callable[[], None]) -> None:
         self.failures: List[End] = []
         self._failed: Set[str] = set()
+        self._piped: Dict[str, str] = {}  # unit that was started -> its part of a stream
         self.fault: Optional[Exception] = None
         self._watcher = watcher
         self._on_ready: Optional[Callable[[], None]] = on_ready
@@ -31,11 +41,17 @@ class Observers:
 
     def note_start(self, order: Start) -> None:
         """An attempt is started."""
+        unit = order.task.unit
+        if unit.piped and unit.stdin is not None:
+            self._piped[unit.id] = unit.stdin
         self._call_guarded(lambda: self._watcher.note_start(order))
 
     def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""
         end = order.end
+        part = self._piped.pop(end.unit, None) if end.final else None
+        if part is not None and end.verdict is Verdict.SUCCEEDED:
+            remove_part(part)
         if end.unit in self._failed:  # it was retried on request
             self._failed.discard(end.unit)
             self.failures = [one for one in self.failures if one.unit != end.unit]

@@ -131,6 +131,12 @@ echo {} ::: a b :::+ c d :::+ e f
 -P2 --retries 1 echo ::: a b
 -j1 echo {%} ::: a b
 --dry-run echo {.} ::: a.b c
+-k --pipe -N 1000 wc -l < numbers
+-k --pipe -N 2 'echo {#}; cat' < abc-file => -k --pipe -N 2 --shell 'echo {#}; cat' < abc-file
+-k --pipe --block 4K wc -c < numbers
+-k --pipe cat < numbers
+-k --pipe --block 1K cat < with-long-line
+-k --delay 0.1 --memfree 1K --load 100000% --timeout 200% echo ::: a b
 """
 FILES = {
     "abc-file": b"A\nB\nC\n",
@@ -141,6 +147,7 @@ FILES = {
     "with-empty": b"1\n\n2\n",
     "delimited": b"aXYbXYc",
     "numbers": b"".join(b"%d\n" % number for number in range(3000)),
+    "with-long-line": b"a\n" * 300 + b"b" * 3000 + b"\n" + b"c\n" * 300,
 }
 
 

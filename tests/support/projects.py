@@ -46,11 +46,11 @@ class Project:
         """Start ``procsup ARGS`` here; its stdout and stderr are pipes."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings.pop("env", {})}
         environment.pop("PROCSUP_RUN", None)
+        settings.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(
             [sys.executable, *self.program, *args],
             cwd=str(self.folder),
             env=environment,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -39,6 +39,7 @@ class Parts(Struct, frozen=True):
     priority: int = 0
     # Patterns excluded from folders among inputs and depends, by absolute path.
     excluded: Sequence[Mapping[str, Tuple[str, ...]]] = ()
+    piped: bool = False
 
 
 class UnitMaker:
@@ -64,6 +65,7 @@ class UnitMaker:
         """Return a unit; `Misplaced` if its command exceeds the system's limits."""
         own, cwd, real, streams = parts.own, parts.cwd, parts.real, parts.streams
         stdin = streams.get("stdin")
+        watched = (stdin,) if stdin and not parts.piped else ()
         # Arguments by position, in the order of the fields: so many keywords take 2 us longer.
         return UnitSpec(
             f"{self._stage}/{own}" if own else self._stage,
@@ -74,7 +76,7 @@ class UnitMaker:
             self._compute_fingerprint(parts, stdin),
             v.plain_row(parts.row),
             real.env,
-            self._make_absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
+            self._make_absolute_inputs(parts.inputs) + watched,
             self._make_absolute((*parts.depends.paths, *parts.paths)),
             self._merge_excluded(parts) if parts.excluded else NOTHING,
             parts.outputs,
@@ -89,6 +91,7 @@ class UnitMaker:
             self.commands.stop(real.stop, cwd),
             parts.follows,
             parts.priority,
+            parts.piped,
         )
 
     def _share_argv(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:

@@ -52,6 +52,7 @@ from procsup.runfile.units.command import Command, Misplaced
 from procsup.runfile.units.grants import Grants
 from procsup.runfile.units.maker import NOTHING, Parts, UnitMaker
 from procsup.runfile.vocabulary.names import check_new_name
+from procsup.store.rundir import PIPED
 
 UNIT_KEYS: FrozenSet[str] = frozenset(
     (
@@ -59,6 +60,7 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
         *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
         *("label", "paths"),  # the parts of its id; files among its parameters
         *("follows", "priority"),  # ids without the stage, of units that must have succeeded
+        "piped",  # the name of its stdin among the parts of a stream in the run directory
         "late",  # its argv has placeholders of what is known at the start, other braces doubled
     )
 )
@@ -135,6 +137,7 @@ class UnitReader:
             "inputs": take("inputs", self._read_declared, None),
             "depends": take("depends", self._read_declared, None),
             "outputs": take("outputs", self._read_outputs, ()),
+            "piped": take("piped", read_path_text, None),
             "streams": {key: take(key, read_path_text, None) for key in _STREAMS},
             "cpus": take("cpus", grants.cpus, None) or grants.compute_cpus({}),
             "memory": take("memory", grants.memory_bytes, None) or grants.compute_memory({}),
@@ -168,13 +171,14 @@ class UnitReader:
             depends=depends,
             paths=taken["paths"],
             outputs=taken["outputs"],
-            streams=self._read_streams(taken["streams"]),
+            streams=self._read_streams(taken["streams"], taken["piped"]),
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
             threads=taken["threads"],
             follows=tuple([f"{self._recipe.spec.name}/{own}" for own in taken["follows"]]),
             priority=taken["priority"],
             excluded=(not_inputs, not_depends) if not_inputs or not_depends else (),
+            piped=taken["piped"] is not None,
         )
         try:
             return self._maker.make(index, parts)
@@ -241,8 +245,12 @@ class UnitReader:
         wanted = read_outputs(double_braces(value))
         return make_output_specs(wanted, make_output_files(wanted, {}), {}, self._around.folder)
 
-    def _read_streams(self, given: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
+    def _read_streams(
+        self, given: Mapping[str, Optional[str]], piped: Optional[str]
+    ) -> Dict[str, Optional[str]]:
         streams = {key: path and self._around.make_absolute(path) for key, path in given.items()}
+        if piped is not None:
+            streams["stdin"] = os.path.join(self._around.directory, PIPED, os.path.basename(piped))
         template = self._recipe.streams.get("stdin")
         if template is not None and not streams["stdin"]:
             streams["stdin"] = self._around.make_absolute(template.render({}))
