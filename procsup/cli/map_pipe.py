@@ -228,7 +228,9 @@ def open_parts(options: MapOptions, behind: Sequence[Origin]) -> Optional[Parts]
         except NoQuantity as error:
             raise click.UsageError(f"--block: {error}") from None
     if sys.stdin is None:
-        raise click.UsageError("--pipe reads stdin, which is closed: give it input (... | procsup map)")
+        raise click.UsageError(
+            "--pipe reads stdin, which is closed: give it input (... | procsup map)"
+        )
     if count_slots(options) == 0:
         raise click.UsageError("--pipe: -j 0 is all units at once, whose number is not known")
     cutter = Cutter(sys.stdin.buffer, lines=lines, size_bytes=size_bytes)

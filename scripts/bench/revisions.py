@@ -3,6 +3,7 @@
 
     python scripts/bench/revisions.py v0.1.0                  # this tree beside that revision
     python scripts/bench/revisions.py main~40 --units 3000 --rounds 5
+    python scripts/bench/revisions.py main~40 --instructions  # of a start and of a unit; valgrind
 
 Both run the same files with this Python, in turn, each in a folder of its own. CPU time is that of
 the whole command. POSIX only.
@@ -25,6 +26,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from bench.figures import duration, megabytes, table  # noqa: E402 - beside this folder
 
+COUNTED = 'jobs = 2\n[stage.s]\nmatrix.n = { range = "1..%d" }\ncommand = ["true"]\n'
+FEW, MANY = 100, 500
 UNITS = '[stage.all]\nkeep = "always"\nmatrix.n = { range = "1..%d" }\ncommand = ["true", "{n}"]\n'
 PLANS = {
     "plain": UNITS,
@@ -86,6 +89,32 @@ class Tree:
         size = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return Took(usage.ru_utime + usage.ru_stime, time.perf_counter() - begun, size)
 
+    def count(self, units: int) -> int:
+        """Return the instructions of the supervisor of a run of `true`, by valgrind."""
+        (self.room / "run.toml").write_text(COUNTED % units, encoding="utf-8")
+        procsup = [sys.executable, "-m", "procsup", "run", "--fresh", "--quiet"]
+        counted = ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
+        counted.append(f"--cachegrind-out-file={self.room}/{units}.%p")
+        for argv in (procsup, [*counted, *procsup]):  # the first one compiles
+            subprocess.run(
+                [*argv, "run.toml"], cwd=str(self.room), env=self._environment,
+                stderr=subprocess.DEVNULL, check=True,
+            )  # fmt: skip
+        found = (path.read_text(encoding="utf-8") for path in self.room.glob(f"{units}.*"))
+        return max(int(text.rpartition("summary:")[2].split()[0]) for text in found)
+
+
+def count_instructions(trees: Sequence[Tree]) -> List[str]:
+    """Return a table of the instructions of a start and of a unit, in thousands."""
+    few, many = ([tree.count(units) for tree in trees] for units in (FEW, MANY))
+    unit = [(after - before) / (MANY - FEW) for before, after in zip(few, many)]
+    start = [count - FEW * one for count, one in zip(few, unit)]
+    rows = [
+        [what, *(f"{value / 1000:,.0f}" for value in (*of, of[1] - of[0]))]
+        for what, of in (("a start", start), ("a unit", unit))
+    ]
+    return table(["thousands of", *(tree.name for tree in trees), "difference"], rows)
+
 
 def measure(trees: Sequence[Tree], rounds: int) -> Dict[str, List[List[Took]]]:
     """Return what each tree took, by what was done: one list a tree, with an entry a round."""
@@ -134,6 +163,7 @@ def main() -> int:
     parser.add_argument("revision", help="what this tree is compared with, as git names it")
     parser.add_argument("--units", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--instructions", action="store_true", help="count those of a run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="revisions-") as folder:
         source = unpack(options.revision, Path(folder, "source"))
@@ -141,6 +171,9 @@ def main() -> int:
             Tree(options.revision, source, Path(folder, "before")),
             Tree("this tree", ROOT, Path(folder, "after")),
         ]
+        if options.instructions:
+            print("\n".join(count_instructions(trees)))
+            return 0
         for tree in trees:
             tree.write(options.units)
         found = measure(trees, options.rounds)
