@@ -68,14 +68,28 @@ def close_queue(rundir: RunDir) -> Optional[int]:
 
 def read_last_number(rundir: RunDir) -> int:
     """Return the number of the last command, 0 if there is none; RecordError if unreadable."""
+    with _read(rundir) as file:
+        return file.find_last_number()
+
+
+def is_closed(rundir: RunDir) -> bool:
+    """Whether a queue takes nothing more; false if it is not there, RecordError if unreadable."""
+    if not is_queue(rundir):
+        return False
+    with _read(rundir) as file:
+        return file.is_closed
+
+
+@contextmanager
+def _read(rundir: RunDir) -> Iterator["_Lines"]:
     path = str(rundir.path / QUEUE_FILE)
     try:
         with rundir.open() as run:
             fd = open_private(path, os.O_RDONLY, dir_fd=run.fd)
         with os.fdopen(fd, "rb", buffering=0) as file:
-            return _Lines(file, path).find_last_number()
+            yield _Lines(file, path)
     except OSError as error:
-        raise _make_error(rundir, error) from error
+        raise RecordError(f"{path} cannot be read: {describe_error(error)}") from error
 
 
 def _check_followed(rundir: RunDir, follows: Sequence[int], numbers: Sequence[int]) -> None:
@@ -99,6 +113,8 @@ def _lock(rundir: RunDir) -> Iterator["_Lines"]:
                 raise UsageError(f"{rundir.path} is no queue: make one (procsup queue start)")
             _take(lock, run)
         lines = _Lines(os.fdopen(lock.fd, "r+b", buffering=0, closefd=False), path)
+        if not lines.is_opened:
+            raise UsageError(f"{rundir.path} is not open yet: its start has not finished")
         lines.cut_torn()
         yield lines
     except OSError as error:
@@ -129,8 +145,16 @@ class _Lines:
     @property
     def is_closed(self) -> bool:
         """Whether its last line is an end."""
-        tail = self._read_tail(_TAIL_BYTES)
-        return tail.rstrip(b"\n").rpartition(b"\n")[2].startswith(_END)
+        lines = self._read_tail(_TAIL_BYTES).rsplit(
+            b"\n", 2
+        )  # what is behind the last is not whole
+        return len(lines) == 3 and lines[1].startswith(_END)
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether it has a first line: `queue start` makes the file before."""
+        self._file.seek(0)
+        return self._file.read(len(_OPENED)) == _OPENED
 
     def cut_torn(self) -> None:
         """Remove a last line that is not whole: its writer was killed, or its disk was full."""
@@ -145,15 +169,26 @@ class _Lines:
             self._file.truncate(size - torn)
 
     def append(self, table: Dict[str, Any]) -> None:
-        """Append a line and sync it; OSError, and nothing is appended, if that fails."""
+        """Append a line and sync it; OSError, and nothing is appended, if it cannot be written.
+
+        A whole line stays, whatever happens then: the supervisor may have read it. RecordError if
+        it cannot be synced.
+        """
         size = self._file.seek(0, os.SEEK_END)
         line = json.dumps(table, separators=(",", ":")).encode("ascii") + b"\n"
         try:
             write_all(self._file.fileno(), [line])
-            sync_fd(self._file.fileno())
         except BaseException:
-            self._file.truncate(size)
+            if self._file.seek(0, os.SEEK_END) < size + len(line):
+                self._file.truncate(size)
             raise
+        try:
+            sync_fd(self._file.fileno())
+        except OSError as error:
+            raise RecordError(
+                f"{self._path}: {describe_error(error)}; the line was written, and may be lost if"
+                " the machine dies"
+            ) from error
 
     def find_last_number(self) -> int:
         """Return the number of the last command, 0 if there is none."""
@@ -221,14 +256,15 @@ class QueueFeed:
         self._reading = threading.Lock()
         self._file: Optional[FileIO] = None
         self._offset = 0
+        self._path = QUEUE_FILE
 
     def open(self, run: Folder, run_id: str, *, resumed: bool) -> None:
-        """Open the queue of a run that has begun; `resumed`: it is the run that was there before.
+        """Open the queue of a run that has begun; `resumed`: it had planned units before.
 
         RecordError if its file cannot be read or written; UsageError if the run is not the one
         that the queue was opened for.
         """
-        path = os.path.join(run.path, QUEUE_FILE)
+        path = self._path = os.path.join(run.path, QUEUE_FILE)
         try:
             fd = open_private(path, os.O_RDWR | os.O_CREAT, dir_fd=run.fd)
             self._file = os.fdopen(fd, "r+b", buffering=0)
@@ -240,8 +276,13 @@ class QueueFeed:
                         f"{run.path}: a retry of its commands is not finished:"
                         " use `procsup retry` to go on with it, then start the queue"
                     )
-                lines.cut_torn()
-                lines.append({"opened": run_id})
+                lock = FileLock(path)
+                try:
+                    _take(lock, run)
+                    lines.cut_torn()
+                    lines.append({"opened": run_id})
+                finally:
+                    lock.close()
                 sync_folder(run.path, dir_fd=run.fd)
                 _, self._offset = lines.find_opening()
         except OSError as error:
@@ -251,14 +292,10 @@ class QueueFeed:
     def lines(self) -> Iterator[bytes]:
         """Yield the lines up to the end, or until `close`."""
         self._opened.wait()
-        rest = b""
         while not self._left.is_set():
-            data = self._read_at(self._offset + len(rest))
-            if not data:
-                rest = b""  # a line that is not whole may be replaced
+            whole = self._read_whole()
+            if not whole:
                 self._left.wait(_LOOK_S)
-                continue
-            *whole, rest = (rest + data).split(b"\n")
             for line in whole:
                 self._offset += len(line) + 1
                 yield line + b"\n"
@@ -273,9 +310,33 @@ class QueueFeed:
             if self._file is not None:
                 self._file.close()
 
-    def _read_at(self, offset: int) -> bytes:
+    def _read_whole(self) -> List[bytes]:
+        """Return the next lines, as they are on the disk; none if there are none yet.
+
+        A command that ran although its line was lost would leave its verdict to another one, which
+        gets its number. A line that is not whole is read again from its start: it may be replaced.
+        """
         with self._reading:
             if self._file is None or self._left.is_set():
-                return b""
-            self._file.seek(offset)
-            return self._file.read(_CHUNK_BYTES)
+                return []
+            try:
+                lines = self._read_rest()
+                if not lines:
+                    return []
+                sync_fd(self._file.fileno())
+                if self._read_rest()[: len(lines)] != lines:
+                    return []  # a writer was killed between two reads: part of it was another line
+                return lines.split(b"\n")[:-1]
+            except OSError as error:
+                raise RecordError(f"{self._path}: {describe_error(error)}") from error
+
+    def _read_rest(self) -> bytes:
+        """Return the whole lines that were not read yet, up to a size, but at least one."""
+        if self._file is None:
+            return b""
+        self._file.seek(self._offset)
+        data, more = b"", self._file.read(_CHUNK_BYTES)
+        while more:
+            data += more
+            more = b"" if b"\n" in more else self._file.read(_CHUNK_BYTES)
+        return data[: data.rfind(b"\n") + 1]

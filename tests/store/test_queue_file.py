@@ -14,6 +14,7 @@ from procsup.store.queue_file import (
     QueueFeed,
     add_unit,
     close_queue,
+    is_closed,
     is_queue,
     read_last_number,
 )
@@ -152,21 +153,111 @@ def test_the_reader_waits_for_the_rest_of_a_line(rundir, open_feed):
     assert not reader.is_alive()
 
 
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+
+
 def test_after_an_error_of_the_disk_nothing_was_added(rundir, open_feed, monkeypatch):
     feed = open_feed()
     add(rundir)
 
-    def fail(_fd):
-        raise OSError(28, "No space left on device")
+    def write_half(fd, lines):
+        os.write(fd, lines[0][:9])
+        no_space()
 
     with monkeypatch.context() as patch:
-        patch.setattr(queue_file, "sync_fd", fail)
+        patch.setattr(queue_file, "write_all", write_half)
         with pytest.raises(RecordError, match="No space left on device; nothing was added"):
             add(rundir)
 
+    assert path_of(rundir).read_bytes().endswith(b'"argv":["true"]}\n')
     assert add(rundir) == 2
     close_queue(rundir)
     assert read_ids(feed) == ["1", "2", "end"]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_whole_line_stays_since_it_may_have_been_read(rundir, open_feed, monkeypatch, error):
+    feed = open_feed()
+
+    def fail(_fd):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue_file, "sync_fd", fail)
+        with pytest.raises((RecordError, KeyboardInterrupt)) as caught:
+            add(rundir)
+
+    assert "nothing was added" not in str(caught.value)
+    assert add(rundir) == 2
+    close_queue(rundir)
+    assert read_ids(feed) == ["1", "2", "end"]
+
+
+def test_a_line_is_on_the_disk_before_it_is_read(rundir, open_feed, monkeypatch):
+    feed = open_feed()
+    add(rundir)
+    monkeypatch.setattr(queue_file, "sync_fd", no_space)
+
+    with pytest.raises(RecordError, match="No space left on device"):
+        next(feed.lines())
+
+
+def test_a_torn_line_is_not_mixed_with_the_one_that_replaces_it(rundir, open_feed):
+    feed = open_feed()
+    size = path_of(rundir).stat().st_size
+    torn = b'{"id":"1","argv":["rm'
+    with open(path_of(rundir), "ab") as file:
+        file.write(torn)
+    assert feed._read_whole() == []
+    os.truncate(path_of(rundir), size)
+
+    add(rundir)
+    close_queue(rundir)
+
+    assert read_ids(feed) == ["1", "end"]
+
+
+def test_a_line_that_changes_while_it_is_read_is_read_again(rundir, open_feed, monkeypatch):
+    feed = open_feed()
+    add(rundir)
+    close_queue(rundir)
+    whole = path_of(rundir).read_bytes()
+    path_of(rundir).write_bytes(whole.replace(b"true", b"kill"))
+
+    def replace(_fd):
+        path_of(rundir).write_bytes(whole)
+
+    monkeypatch.setattr(queue_file, "sync_fd", replace)
+
+    assert b'"argv":["true"]' in next(feed.lines())
+
+
+def test_nothing_is_added_before_the_opening_is_there(rundir, open_feed):
+    path_of(rundir).touch(mode=0o600)
+
+    with pytest.raises(UsageError, match="is not open yet"):
+        add(rundir)
+    with pytest.raises(UsageError, match="is not open yet"):
+        close_queue(rundir)
+
+    feed = open_feed()
+    assert add(rundir) == 1
+    close_queue(rundir)
+    assert read_ids(feed) == ["1", "end"]
+
+
+def test_whether_it_is_closed_is_known_without_its_lock(rundir, open_feed):
+    assert not is_closed(rundir)
+    open_feed()
+    add(rundir)
+    with open(path_of(rundir), "ab") as file:
+        file.write(b'{"end":1')
+    assert not is_closed(rundir)
+
+    close_queue(rundir)
+
+    assert is_closed(rundir)
 
 
 def test_without_a_queue_nothing_is_made(rundir):
