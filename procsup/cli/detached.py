@@ -1,7 +1,7 @@
 """`procsup run --detach`: the part of the process that starts the run."""
 
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.text import quote_word
@@ -12,11 +12,16 @@ from procsup.supervisor.requests import Display, HostedRequest, Request
 
 
 def start(
-    request: Request, display: Display, *, queue: Optional[List[Any]] = None, told: str = ""
+    request: Request,
+    display: Display,
+    *,
+    queue: Optional[List[Any]] = None,
+    told: Optional[Callable[[], str]] = None,
 ) -> int:
     """Start a separate supervisor; print ``DIR@ID`` when its run has begun.
 
-    `queue` is the head of the plan of a queue; `told` is said in place of how to wait for the run.
+    `queue` is the head of the plan of a queue; what `told` returns then is said in place of how to
+    wait for the run.
     """
     from procsup.host.detach import start_detached
 
@@ -36,12 +41,12 @@ def start(
     return 0
 
 
-def _write_run(ready: Dict[str, Any], display: Display, told: str) -> None:
+def _write_run(ready: Dict[str, Any], display: Display, told: Optional[Callable[[], str]]) -> None:
     from procsup.report.tables import format_json
 
     run = f"{ready['directory']}@{ready['id']}"
     if not display.quiet:
-        write_stderr(told or f"detached; procsup wait {quote_word(run)}")
+        write_stderr(told() if told else f"detached; procsup wait {quote_word(run)}")
     if display.as_json:
         write_stdout(format_json({**ready, "run": run}))
     else:

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from procsup.cli.ending import settle
 from procsup.cli.foreground import bring_to_completion
 from procsup.console.choose import PROGRESS
-from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished, UsageError
 from procsup.host.detach import announce
 from procsup.host.guard import find_owner
@@ -23,6 +22,7 @@ from procsup.runfile.plan import (
     read_growing,
     read_text,
 )
+from procsup.store.find import format_queue_start
 from procsup.store.queue_file import QueueFeed
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import HostedRequest, Opening, Request
@@ -90,7 +90,7 @@ def _run_queue(asked: HostedRequest, head: Head, request: Request) -> int:
             replace(request, plan=PlanText(head, [], rest)),
             asked.display,
             on_ready=open_feed,
-            repeat=f"procsup queue start {quote_word(head.name)}",
+            repeat=format_queue_start(RunDir(os.path.join(head.folder, head.name))),
         )
     finally:
         feed.close()

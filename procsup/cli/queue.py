@@ -17,9 +17,11 @@ from procsup.host.shells import get_native_shell
 from procsup.queries.view import RunView, find_to_execute
 from procsup.report.tables import format_json
 from procsup.runfile.plan import PLAN_FILE, Head, check_name, read_plan_head
+from procsup.runfile.stages.environment import read_fixed_env
+from procsup.runfile.syntax.problems import Wrong, show_path
 from procsup.runfile.units.tables import MOST_PRIORITY
-from procsup.store.find import find_queue_home
-from procsup.store.queue_file import STAGE, add_unit, close_queue, is_queue
+from procsup.store.find import find_queue_home, format_queue_start
+from procsup.store.queue_file import STAGE, add_unit, close_queue, is_closed, is_queue
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Display, Request
 
@@ -79,7 +81,8 @@ _START_HELP = """Open the queue NAME, or go on with it, in the background; print
 
 Its run is kept in ~/.procsup, with --dir elsewhere: then the other verbs take its path DIR/NAME in
 place of its name. Commands that were running when the machine or the supervisor died run again;
-those that have a verdict do not, whatever it is. A queue that is open already stays as it is.
+those that have a verdict do not, whatever it is. A queue that is open already stays as it is, and
+one that was closed with commands left is opened again only when they have ended.
 
 \b
 Examples:
@@ -92,7 +95,7 @@ Examples:
     "start",
     help=_START_HELP,
     epilog=exit_codes(
-        _0="it is open",
+        _0="it is open, or goes on with what it got before it was closed",
         _2="the command line is wrong, or NAME is a run of another kind",
         _3="it was ended before it was open",
         _74="its records could not be written or read",
@@ -114,17 +117,28 @@ def start(
     before = _read_head(rundir)
     owner = RunView(rundir).live
     if owner is not None:
-        return _tell_open(rundir, owner.run_id, quiet=quiet, as_json=as_json)
+        already = " already" if jobs is None else " already, and its -j stays as it was"
+        told = _describe_open(rundir, name if directory is None else str(rundir.path), already)
+        return _tell_open(rundir, owner.run_id, "" if quiet else told, as_json=as_json)
     settings: Dict[str, Any] = {} if before is None else dict(before.settings)
     if jobs is not None:
         settings["jobs"] = jobs
-    shown = quote_word(name if directory is None else os.path.join(directory, name))
     return start_run(
         Request(file=name, directory=home, goes_on=True),
         Display("plain", quiet, as_json),
         queue=list(Head(name, home, STAGE, settings, {})),
-        told=f"{name} is open: procsup queue add {shown} COMMAND...",
+        told=lambda: _describe_open(rundir, name if directory is None else str(rundir.path)),
     )
+
+
+def _describe_open(rundir: RunDir, name: str, already: str = "") -> str:
+    shown = quote_word(name)
+    if is_closed(rundir):
+        return (
+            f"{name} was closed, and goes on with what it got before; procsup wait {shown}, then"
+            " start opens it again"
+        )
+    return f"{name} is open{already}: procsup queue add {shown} COMMAND..."
 
 
 def _read_head(rundir: RunDir) -> Optional[Head]:
@@ -140,10 +154,10 @@ def _read_head(rundir: RunDir) -> Optional[Head]:
     return head
 
 
-def _tell_open(rundir: RunDir, run_id: str, *, quiet: bool, as_json: bool) -> int:
+def _tell_open(rundir: RunDir, run_id: str, told: str, *, as_json: bool) -> int:
     run = f"{rundir.path}@{run_id}"
-    if not quiet:
-        write_stderr(f"{rundir.path.name} is open already")
+    if told:
+        write_stderr(told)
     body = {"id": run_id, "directory": str(rundir.path), "run": run}
     write_stdout(format_json(body) if as_json else run)
     return 0
@@ -175,7 +189,7 @@ Examples:
     epilog=exit_codes(
         _0="it was added",
         _2="the command line is wrong, or the queue is closed; nothing was added",
-        _74="the queue could not be written; nothing was added",
+        _74="the queue could not be written; stderr says whether the command is in it",
     ),
     context_settings={"allow_interspersed_args": False},
 )
@@ -218,9 +232,7 @@ def add(
         table["priority"] = priority
     number = add_unit(rundir, lambda number: {"id": str(number), **table}, after)
     if RunView(rundir).live is None:
-        write_stderr(
-            f"it waits: no supervisor works on {name} (procsup queue start {quote_word(name)})"
-        )
+        write_stderr(f"it waits: no supervisor works on {name} ({format_queue_start(rundir)})")
     body = {"directory": str(rundir.path), "id": number, "unit": f"{STAGE}/{number}"}
     write_stdout(format_json(body) if as_json else str(number))
     return 0
@@ -262,7 +274,11 @@ def _collect_environment(variables: Sequence[str]) -> Dict[str, str]:
         if not separator and name not in os.environ:
             raise UsageError(f"--env {name}: it is not set; set it, or write {name}=VALUE")
         found[name] = value if separator else os.environ[name]
-    return found
+    try:
+        return read_fixed_env(found)
+    except Wrong as wrong:
+        why = "; ".join(f"{show_path(at)}: {text}" for at, text in wrong.below())
+        raise UsageError(f"--env {why}; nothing was added") from None
 
 
 # --- close -------------------------------------------------------------------------------------
@@ -292,8 +308,8 @@ def close(name: str, as_json: bool) -> int:
     if count is None:
         write_stderr(f"{name} was closed before")
     else:
-        shown = quote_word(name)
-        way = f"procsup wait {shown}" if is_live else f"it waits: procsup queue start {shown}"
+        start = f"it waits: {format_queue_start(rundir)}"
+        way = f"procsup wait {quote_word(name)}" if is_live else start
         write_stderr(f"{name} is closed after {count_noun(count, 'command')}; {way}")
     if as_json:
         write_stdout(format_json({"directory": str(rundir.path), "commands": count}))

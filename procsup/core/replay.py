@@ -189,6 +189,7 @@ class History:
         self.done_generation = 0  # the latest earlier run that succeeded
         self.last_seq = 0
         self.plan: Dict[str, List[str]] = {}
+        self.has_units = False  # the present run has planned some
         self.kept: Set[str] = set()
         self.stale: Set[str] = set()
         self.units: Dict[str, UnitHistory] = {}
@@ -240,6 +241,7 @@ class History:
         self.run_ids.append(record.run_id)
         self.run_final = None
         self.finals, self.kept, self.stale = {}, set(), set()
+        self.has_units = False
         if record.fresh:
             self.fresh_generation = self.generation
 
@@ -248,6 +250,7 @@ class History:
         return stage in self._open_plans
 
     def _on_planned(self, _seq: int, record: Planned) -> None:
+        self.has_units |= bool(record.units)
         if self._for_a_sitting:
             return
         if record.stage not in self._open_plans:

@@ -262,7 +262,7 @@ class _Foresight:
 
 def _describe_standing(standing: Standing) -> Dict[str, Any]:
     return {
-        "keep": isinstance(standing, Reuse),
+        "keep": standing.keeps_verdict,
         "stale": isinstance(standing, Reuse) and standing.stale,
         "reason": standing.reason,
         "detail": standing.text,

@@ -5,10 +5,10 @@ from typing import NamedTuple, Optional
 
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
-from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished, UsageError, WaitTimeout
 from procsup.host.files import AnyPath
 from procsup.queries.view import RunView, find_run
+from procsup.store.find import format_queue_start
 from procsup.store.queue_file import STAGE, is_queue, read_last_number
 from procsup.store.reader import Follower, put_on_disk
 from procsup.store.sitting import SittingEnd
@@ -56,7 +56,7 @@ def await_command(
         if sitting_end is None:
             raise RunUnfinished(
                 f"{run} {number} has no verdict, and no supervisor works on the queue:"
-                f" procsup queue start {quote_word(view.rundir.path.name)}"
+                f" {format_queue_start(view.rundir)}"
             )
         left_s = _LOOK_S if deadline is None else min(deadline - time.monotonic(), _LOOK_S)
         if left_s <= 0:

@@ -21,6 +21,7 @@ from typing import (
     Optional,
     Protocol,
     Sequence,
+    Tuple,
 )
 
 import msgspec
@@ -46,6 +47,7 @@ from procsup.runfile.templates.template import double_braces
 from procsup.runfile.units.tables import Names, UnitReader, all_run_python
 from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.vocabulary.names import check_run_name
+from procsup.store.rundir import QUEUE_FILE
 
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
@@ -297,6 +299,8 @@ def load_plan(
     found: Dict[str, bool] = {}
     if text.rest is not None:
         found["is_queue"] = text.rest.is_queue
+    elif path and os.path.lexists(os.path.join(spec.directory, QUEUE_FILE)):
+        found["is_queue"] = True
     elif not head.program:
         found["is_python"] = all_run_python(_decode(line, path) for line in text.units)
     if found:
@@ -461,7 +465,9 @@ class LoadedPlan(LoadedRun):
             table = _decode(line, self._source.shown)
             cause = table.pop("unfit", None)
             with problems.below(("stage", stage, index)):
-                units.append(reader.read(index, table))
+                unit, wrong = self._read_unit(reader, index, table)
+                units.append(unit)
+                cause = cause or wrong
                 if cause is not None:
                     self._unfit[units[-1].id] = cause
             wrong_ones += len(units) == before
@@ -471,6 +477,21 @@ class LoadedPlan(LoadedRun):
         self._notes[stage] = tuple(f"{stage}: {note}" for note in finder.notes())
         self._registry.add(recipe, units, problems, more=first > 0, distinct=True)
         return units
+
+    def _read_unit(
+        self, reader: UnitReader, index: int, table: Dict[str, Any]
+    ) -> Tuple[UnitSpec, Optional[str]]:
+        """Return a unit; of a queue also one that is wrong, without what is wrong, and why."""
+        try:
+            return reader.read(index, table), None
+        except Wrong as wrong:
+            faults = list(wrong.below())
+            bad = {at[0] for at, _ in faults if at}
+            if not self.spec.stages[0].is_queue or "id" in bad:
+                raise
+            rest = {"argv": ["procsup"], **{key: table[key] for key in table if key not in bad}}
+            why = "; ".join(_format_fault(at, text) for at, text in faults)
+            return reader.read(index, rest), why
 
 
 class PlanProblems(Problems):

@@ -17,7 +17,7 @@ from typing import (
 
 from procsup.core.manifest import Head
 from procsup.core.rooted import HOME, RUN_LOCK
-from procsup.core.text import find_nearest
+from procsup.core.text import find_nearest, quote_word
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, describe_error, is_temporary
 from procsup.host.folders import find_refusal, make_absolute, resolve_file
@@ -154,6 +154,13 @@ def find_nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> O
 def find_queue_home() -> Path:
     """Return the folder of queues, whether it is there or not: ``.procsup`` in the home folder."""
     return Path(os.path.expanduser("~"), HOME)
+
+
+def format_queue_start(rundir: RunDir) -> str:
+    """Return the command line that starts a queue."""
+    home, name = os.path.split(os.path.abspath(rundir.path))
+    where = [] if home == str(find_queue_home()) else ["--dir", quote_word(home)]
+    return " ".join(["procsup queue start", *where, quote_word(name)])
 
 
 def _find_queue(name: str) -> Optional[FoundRun]:

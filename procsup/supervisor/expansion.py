@@ -211,8 +211,6 @@ class Expander:
             return _make_refusal(name, too_large)
         if due:
             weighed = self._check_stage(stage, weighed)
-        if weighed.problem and stage.is_queue:
-            weighed = self._check_each(stage, units)
         notes = loaded.notes(name)
         return msgspec.structs.replace(weighed, last=is_last, unsure=not is_sure, notes=notes)
 
@@ -233,33 +231,37 @@ class Expander:
 
     def _check_stage(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
+        problems, unfit = self._look_for_problems(stage, weighed.units)
+        if problems and stage.is_queue:  # its units have nothing in common
+            unfit = self._check_each(stage, weighed)
+        elif problems:
+            return _make_refusal(stage.name, problems)
+        return msgspec.structs.replace(weighed, unfit={**unfit, **self._loaded.unfit})
+
+    def _check_each(self, stage: StageSpec, weighed: Expanded) -> Dict[str, str]:
+        """Return what is wrong with single units, of those that may be started."""
+        found: Dict[str, str] = {}
+        for unit, standing in zip(weighed.units, weighed.standings):
+            if not standing.keeps_verdict:
+                problems, _ = self._look_for_problems(stage, [unit])
+                if problems:
+                    found[unit.id] = "; ".join(problems).replace(f"stage {stage.name}: ", "")
+        return found
+
+    def _look_for_problems(
+        self, stage: StageSpec, units: Sequence[UnitSpec]
+    ) -> Tuple[List[str], Dict[str, str]]:
         promised = DeclaredOutputs(self._units[name] for name in self._list_unit_wise_before(stage))
-        problems, unfit = preflight.preflight(
+        return preflight.preflight(
             self._spec,
             stage,
-            weighed.units,
+            units,
             self._environment,
             promised=promised,
             touch=self._touch,
             asking=self._asking,
             answers=self._answers,
         )
-        if problems:
-            return _make_refusal(stage.name, problems)
-        return msgspec.structs.replace(weighed, unfit={**unfit, **self._loaded.unfit})
-
-    def _check_each(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
-        """Weigh the units of a queue, which have nothing in common: a wrong one is unfit."""
-        weighed = self._weigh(stage, units)
-        unfit: Dict[str, str] = {}
-        for unit, standing in zip(units, weighed.standings):
-            checked = Expanded(stage.name)
-            if not standing.keeps_verdict:
-                alone = msgspec.structs.replace(weighed, units=(unit,), standings=(standing,))
-                checked = self._check_stage(stage, alone)
-            if checked.problem:
-                unfit[unit.id] = checked.problem.replace(f"stage {stage.name}: ", "")
-        return msgspec.structs.replace(weighed, unfit=unfit)
 
     def _list_unit_wise_before(self, stage: StageSpec) -> List[str]:
         """Return the stages that may still run when this one's first units start."""
@@ -351,7 +353,7 @@ class Expander:
         if self._asked.request.again is not None or stage.is_queue:
             again = self._asked.again
             asked = None if again is None else again(unit)
-            if stage.is_queue:  # each of its commands runs once, and keeps its verdict
+            if self._asked.request.again is None:  # a command of a queue keeps its verdict
                 asked = history is None or not history.is_over
             return find_standing_again(
                 unit,

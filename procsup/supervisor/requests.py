@@ -116,7 +116,7 @@ class Opening(Struct, frozen=True):
     first_line: str
     notes: List[str]
     summary: Summary
-    resumed: bool = False  # it goes on with the run that was there before
+    resumed: bool = False  # it goes on with a run that has planned units
 
     @property
     def directory(self) -> str:

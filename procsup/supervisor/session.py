@@ -367,8 +367,8 @@ def _make_opening(
     seen = msgspec.structs.replace(seen, grows=asked.loaded.grows)
     lines = [*list_notices(asked), *held.past.list_notices(), *list_notes(seen, asked.spec)]
     again = asked.request.runs_all_or_again
-    is_queue = any(stage.is_queue for stage in asked.spec.stages)
-    first_line = "" if is_queue else format_first_line(seen, held.past.before, fresh=again)
+    is_open_queue = asked.loaded.grows and asked.spec.stages[0].is_queue
+    first_line = "" if is_open_queue else format_first_line(seen, held.past.before, fresh=again)
     return Opening(
         asked.spec,
         held.begin.run_id,
@@ -378,7 +378,7 @@ def _make_opening(
         first_line,
         lines,
         plan.summary,
-        held.begin.resumed,
+        held.begin.resumed and history.has_units,
     )
 
 

@@ -203,6 +203,97 @@ def test_a_command_that_became_wrong_ends_alone(queue, tmp_path):
     assert queue.verdicts() == {"1": "succeeded", "2": "not-started", "3": "succeeded"}
 
 
+def test_a_retry_is_not_refused_for_another_command_that_became_wrong(queue, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    queue.start()
+    queue.call("stop", "q")
+    queue.add_python("pass", "--env", "A=1")
+    here, queue.project.folder = queue.project.folder, gone
+    queue.add_python("pass")
+    queue.project.folder = here
+    gone.rmdir()
+    once = tmp_path / "once"
+    queue.add_python(f"import os; os.path.exists({str(once)!r}) or ({write(once, 'x')}, 1 / 0)")
+    queue.start()
+    queue.finish(expect=1)
+
+    queue.call("retry", "q", "3", expect=1)
+
+    assert queue.verdicts() == {"1": "succeeded", "2": "not-started", "3": "succeeded"}
+    assert queue.wait("3").stderr == "q 3 succeeded\n"
+    assert "A run would keep it now." in queue.call("explain", "q", "2").stdout
+
+
+@pytest.mark.parametrize("variable", ["=1", "PROCSUP_X=1"])
+def test_a_variable_that_no_command_can_have_is_refused(queue, variable):
+    queue.start()
+
+    words = ("queue", "add", "q", "--env", variable, sys.executable)
+    assert "nothing was added" in queue.call(*words, expect=2).stderr
+
+
+def test_a_line_that_cannot_be_a_command_does_not_keep_others_from_running(queue):
+    queue.start()
+    queue.call("stop", "q")
+    argv = [sys.executable, "-c", "pass"]
+    wrong = {"id": "1", "argv": argv, "env": {"PROCSUP_X": "1"}, "colour": "red"}
+    with open(queue.rundir / "queue.jsonl", "a") as file:
+        file.write(json.dumps(wrong) + "\n")
+    queue.add_python("pass", "--after", "1")
+    queue.add_python("pass")
+
+    queue.start()
+
+    assert "not-started: " in queue.wait("1", expect=1).stderr
+    queue.finish(expect=1)
+    assert queue.verdicts() == {"1": "not-started", "2": "skipped", "3": "succeeded"}
+
+
+def test_a_closed_queue_with_commands_left_is_not_said_to_be_open(queue, gate):
+    queue.start()
+    queue.add_gated(gate, "held")
+    gate.meet("held")
+    queue.call("queue", "close", "q")
+    assert "q was closed, and goes on" in queue.call("queue", "start", "q").stderr
+    queue.call("stop", "q")
+
+    assert "q was closed, and goes on" in queue.call("queue", "start", "q").stderr
+
+    gate.meet("held").exit(0)
+    queue.wait()
+    assert "q is open: " in queue.call("queue", "start", "q").stderr
+
+
+def test_a_start_that_could_not_open_the_queue_is_made_up_for_by_the_next(queue):
+    queue.start()
+    queue.add_python("pass")
+    queue.finish()
+    file, kept = queue.rundir / "queue.jsonl", queue.rundir / "kept"
+    file.rename(kept)
+    file.mkdir()
+    queue.call("queue", "start", "q", expect=74)
+    file.rmdir()
+    kept.rename(file)
+
+    queue.start()
+
+    assert queue.add_python("pass") == "2"
+    queue.finish()
+    assert queue.verdicts() == {"2": "succeeded"}
+
+
+def test_what_to_do_names_the_folder_of_a_queue_that_is_elsewhere(queue, tmp_path):
+    path = str(tmp_path / "kept here" / "q")
+    queue.call("queue", "start", "q", "--dir", str(tmp_path / "kept here"))
+    queue.call("stop", path)
+
+    said = queue.call("queue", "add", path, sys.executable, "-V").stderr
+
+    assert f"procsup queue start --dir '{tmp_path / 'kept here'}' q" in said
+    assert "--dir" in queue.call("wait", path, "1", expect=3).stderr
+
+
 def test_the_environment_of_the_adder_goes_along_in_part(queue):
     queue.start()
     show = "import os; print(sorted((k, v) for k, v in os.environ.items() if k[:3] == 'QT_'))"
@@ -222,7 +313,7 @@ def test_start_says_that_it_is_open_already(queue):
     again = queue.call("queue", "start", "q", "-j4")
 
     assert again.stdout.strip() == run
-    assert again.stderr == "q is open already\n"
+    assert again.stderr.startswith("q is open already, and its -j stays as it was: procsup queue")
     assert json.loads(queue.call("queue", "start", "q", "--json").stdout)["run"] == run
 
 
