@@ -303,8 +303,8 @@ with a new run; ids count on.
 def close(name: str, as_json: bool) -> int:
     """Append the end to the file of the queue."""
     rundir = find_queue(name, "close")
+    is_live = RunView(rundir).live is not None  # it may end at once when it is closed
     count = close_queue(rundir)
-    is_live = RunView(rundir).live is not None
     if count is None:
         write_stderr(f"{name} was closed before")
     else:

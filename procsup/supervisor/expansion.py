@@ -7,6 +7,7 @@ import msgspec
 
 from procsup.attempt import preflight
 from procsup.attempt.declared_outputs import DeclaredOutputs
+from procsup.attempt.output_folders import check_run_directory
 from procsup.core.events import Expand, Expanded, Rerun, Reuse, Standing, Weigh, Weighed
 from procsup.core.keep import (
     CHANGED,
@@ -231,10 +232,11 @@ class Expander:
 
     def _check_stage(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
-        problems, unfit = self._look_for_problems(stage, weighed.units)
-        if problems and stage.is_queue:  # its units have nothing in common
-            unfit = self._check_each(stage, weighed)
-        elif problems:
+        problems, unfit = self._look_for_problems(stage, weighed.units, touch=self._touch)
+        if problems and stage.is_queue:  # its units have only the disk in common
+            problems = check_run_directory(self._spec) if self._touch else []
+            unfit = {} if problems else self._check_each(stage, weighed)
+        if problems:
             return _make_refusal(stage.name, problems)
         return msgspec.structs.replace(weighed, unfit={**unfit, **self._loaded.unfit})
 
@@ -243,13 +245,13 @@ class Expander:
         found: Dict[str, str] = {}
         for unit, standing in zip(weighed.units, weighed.standings):
             if not standing.keeps_verdict:
-                problems, _ = self._look_for_problems(stage, [unit])
+                problems, _ = self._look_for_problems(stage, [unit], touch=False)
                 if problems:
                     found[unit.id] = "; ".join(problems).replace(f"stage {stage.name}: ", "")
         return found
 
     def _look_for_problems(
-        self, stage: StageSpec, units: Sequence[UnitSpec]
+        self, stage: StageSpec, units: Sequence[UnitSpec], *, touch: bool
     ) -> Tuple[List[str], Dict[str, str]]:
         promised = DeclaredOutputs(self._units[name] for name in self._list_unit_wise_before(stage))
         return preflight.preflight(
@@ -258,7 +260,7 @@ class Expander:
             units,
             self._environment,
             promised=promised,
-            touch=self._touch,
+            touch=touch,
             asking=self._asking,
             answers=self._answers,
         )
