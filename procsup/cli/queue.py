@@ -57,7 +57,9 @@ class _Adding(click.Command):
         before = take_options(self, args)
         name, rest = args[len(before) : len(before) + 1], args[len(before) + 1 :]
         behind = take_options(self, rest)
-        return super().parse_args(ctx, [*before, *behind, *name, *rest[len(behind) :]])
+        words = rest[len(behind) :]
+        words = words[1:] if words[:1] == ["--"] else words
+        return super().parse_args(ctx, [*before, *behind, *name, *words])
 
 
 @click.group(

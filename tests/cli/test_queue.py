@@ -351,11 +351,12 @@ def test_a_command_may_add_commands(queue):
 
 def test_json(queue):
     queue.start()
+    assert queue.call("queue", "add", "q", "--json", "--", sys.executable, "-V").stdout[0] == "{"
     added = json.loads(queue.call("queue", "add", "q", "--json", sys.executable, "-V").stdout)
-    assert added == {"directory": str(queue.rundir), "id": 1, "unit": "queue/1"}
-    waited = json.loads(queue.call("wait", "q", "1", "--json").stdout)
+    assert added == {"directory": str(queue.rundir), "id": 2, "unit": "queue/2"}
+    waited = json.loads(queue.call("wait", "q", "2", "--json").stdout)
     assert waited["verdict"] == "succeeded"
-    assert json.loads(queue.call("queue", "close", "q", "--json").stdout)["commands"] == 1
+    assert json.loads(queue.call("queue", "close", "q", "--json").stdout)["commands"] == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a loop of sh")
