@@ -279,8 +279,8 @@ def _collect_environment(variables: Sequence[str]) -> Dict[str, str]:
     try:
         return read_fixed_env(found)
     except Wrong as wrong:
-        why = "; ".join(f"{show_path(at)}: {text}" for at, text in wrong.below())
-        raise UsageError(f"--env {why}; nothing was added") from None
+        problem = "; ".join(f"{show_path(at)}: {text}" for at, text in wrong.below())
+        raise UsageError(f"--env {problem}; nothing was added") from None
 
 
 # --- close -------------------------------------------------------------------------------------

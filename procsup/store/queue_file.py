@@ -114,7 +114,7 @@ def _lock(rundir: RunDir) -> Iterator["_Lines"]:
             _take(lock, run)
         lines = _Lines(os.fdopen(lock.fd, "r+b", buffering=0, closefd=False), path)
         if not lines.is_opened:
-            raise UsageError(f"{rundir.path} is not open yet: its start has not finished")
+            raise UsageError(f"{rundir.path} is not open yet: use `procsup queue start` first")
         lines.cut_torn()
         yield lines
     except OSError as error:
