@@ -13,6 +13,8 @@ from procsup.store.control import ask
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Opening
 
+_NO_READER = "the reader of its stdout has gone"
+
 
 def choose_printer(options: MapOptions) -> Callable[[Opening], UnitOutput]:
     """Return what makes the printer that the options ask for."""
@@ -25,7 +27,7 @@ def choose_printer(options: MapOptions) -> Callable[[Opening], UnitOutput]:
 
     def make_printer(opening: Opening) -> UnitOutput:
         def stop() -> None:
-            ask(RunDir(opening.directory), "stop", None)
+            ask(RunDir(opening.directory), "stop", why=_NO_READER)
 
         def describe(end: End) -> List[str]:
             if manner.silent:  # its last output is not on the screen yet

@@ -183,7 +183,8 @@ class Asked(Struct, frozen=True, tag=True, gc=False):
     """A request from a control file: ``drain``, ``stop``, ``stop-units`` or ``retry``.
 
     `units` are words that select the units to stop or retry; ``retry`` without words means all
-    that have failed so far. `problem` says why the request is invalid, if it is.
+    that have failed so far. `problem` says why the request is invalid, if it is; `why` is the
+    reason of a stop.
     """
 
     request: str
@@ -191,6 +192,7 @@ class Asked(Struct, frozen=True, tag=True, gc=False):
     grace_s: Optional[float] = None
     units: Tuple[str, ...] = ()
     problem: str = ""
+    why: str = ""
 
 
 class Interrupted(Struct, frozen=True, tag=True, gc=False):

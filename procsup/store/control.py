@@ -42,6 +42,7 @@ class _Request(Struct, frozen=True):
     verb: str
     grace_s: Optional[float] = None
     units: Tuple[str, ...] = ()
+    why: str = ""
 
 
 def ask(
@@ -51,12 +52,13 @@ def ask(
     units: Sequence[str] = (),
     *,
     of: Optional[Owner] = None,
+    why: str = "",
 ) -> str:
     """Write a request to the present sitting; return its id, which the answer will contain.
 
-    `of` is the supervisor that it is for. RunUnfinished if none or another one is live, UsageError
-    if the request is too long, RecordError if it cannot be written to the folder that has the
-    supervisor's line.
+    `of` is the supervisor that it is for, `why` the recorded reason of a stop. RunUnfinished if
+    none or another one is live, UsageError if the request is too long, RecordError if it cannot be
+    written to the folder that has the supervisor's line.
     """
     with ExitStack() as stack:
         try:
@@ -68,21 +70,16 @@ def ask(
             raise RunUnfinished(f"no supervisor works on {rundir.path}: there is nothing to {verb}")
         if of is not None and not owner.is_same(of):
             raise RunUnfinished(f"{of.describe()} no longer works on {rundir.path}")
-        return _ask(rundir, owner, file, verb, grace_s, units)
+        asked = _Request(verb, grace_s, tuple(pack(list(units))), why)
+        return _ask(rundir, owner, file, asked)
 
 
-def _ask(
-    rundir: RunDir,
-    owner: Owner,
-    file: BinaryIO,
-    verb: str,
-    grace_s: Optional[float],
-    units: Sequence[str],
-) -> str:
+def _ask(rundir: RunDir, owner: Owner, file: BinaryIO, asked: _Request) -> str:
     request = f"{owner.sitting}-{time.time_ns():x}-{os.getpid()}"
-    text = msgspec.json.encode(_Request(verb, grace_s, tuple(pack(list(units)))))
+    text = msgspec.json.encode(asked)
     if len(text) > _LIMIT_BYTES:
-        raise UsageError(f"{len(units)} units are too many for one request: {verb} fewer at once")
+        count = len(asked.units)
+        raise UsageError(f"{count} units are too many for one request: {asked.verb} fewer at once")
     try:
         _write(rundir, file, f"{request}{_ENDING}", text + b"\n")
     except OSError as error:
@@ -208,7 +205,7 @@ def _read(control: Folder, name: str) -> Asked:
     problem = ""
     if asked.grace_s is not None and not 0 <= asked.grace_s < float("inf"):
         problem = f"a grace of {asked.grace_s} s is no time from 0 on"
-    return Asked(request, asked.verb, asked.grace_s, units, problem)
+    return Asked(request, asked.verb, asked.grace_s, units, problem, asked.why)
 
 
 def _refuse_others(status: os.stat_result, control: Folder) -> None:

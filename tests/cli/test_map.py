@@ -197,7 +197,7 @@ def test_a_closed_stdout_stops_the_run_and_procsup_dies_by_sigpipe(project):
     child.stderr.close()
     project.rundir = project.folder / ".procsup" / "m"
     (closed,) = project.records("closed")
-    assert closed["reason"] == "stopped by request"
+    assert closed["reason"] == "the reader of its stdout has gone"
 
 
 @POSIX

@@ -63,7 +63,7 @@ def on_asked(plan: Plan, fact: Asked) -> None:
     elif plan.run_status is not None and fact.verb in ("stop", "stop-units", "drain"):
         ok, message = True, f"the run is final ({plan.run_status}): nothing of it runs any more"
     elif fact.verb == "stop":
-        ok, message = True, _stop(plan, fact.grace_s)
+        ok, message = True, _stop(plan, fact.grace_s, fact.why or BY_REQUEST)
     elif fact.verb == "drain":
         ok, message = True, _drain(plan)
     elif fact.verb == "stop-units":
@@ -75,11 +75,11 @@ def on_asked(plan: Plan, fact: Asked) -> None:
     plan.write(ControlReply(fact.request, fact.verb, ok, message, units))
 
 
-def _stop(plan: Plan, grace_s: Optional[float]) -> str:
+def _stop(plan: Plan, grace_s: Optional[float], why: str) -> str:
     plan.grace_s = grace_s
-    plan.end_early(EarlyEnd.STOPPING, BY_REQUEST)
+    plan.end_early(EarlyEnd.STOPPING, why)
     shorten_grace(plan, grace_s)
-    stop_all(plan, StopReason.USER, why=BY_REQUEST)
+    stop_all(plan, StopReason.USER, why=why)
     return f"stopping {count_noun(plan.summary.running, 'running unit')}"
 
 
