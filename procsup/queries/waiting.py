@@ -275,15 +275,15 @@ class _Wait:
     def _pause(self) -> None:
         left_s = self._count_left_s()
         if left_s is not None and left_s <= 0:
-            raise self._make_timeout()
+            raise self._make_timeout("no supervisor works on it yet")
         time.sleep(_LOOK_S if left_s is None else min(_LOOK_S, left_s))
 
-    def _make_timeout(self) -> WaitTimeout:
+    def _make_timeout(self, state: str = "the run goes on") -> WaitTimeout:
         limit_s = self._limits.timeout_s
         if self._missing is not None and limit_s:
             return WaitTimeout(f"{self._missing} (none began within {show_duration(limit_s)})")
         when = f"after {show_duration(limit_s)}" if limit_s else "yet"
-        return WaitTimeout(f"{self._name_awaited()}: not final {when}; the run goes on")
+        return WaitTimeout(f"{self._name_awaited()}: not final {when}; {state}")
 
     def _name_awaited(self) -> str:
         return self._run if self._stage is None else f"{self._run}, stage {self._stage}"
