@@ -201,7 +201,14 @@ def test_a_run_is_started_with_what_was_asked_for(run, started, tmp_path):
     assert sent.request == Request(
         str(tmp_path / "run.toml"), {"a": "true", "b": "1"}, "d", jobs=3, fresh=True, only=("s",)
     )
-    assert sent[1:] == (Display("auto", quiet=False, as_json=True), False, False, False, False)
+    assert sent[1:] == (
+        Display("auto", quiet=False, as_json=True),
+        False,
+        False,
+        False,
+        False,
+        None,
+    )
     assert (feed.format_arguments(), list(feed.plan)) == (
         [f"--owner={os.getpid()}", str(tmp_path / "run.toml")],
         [],
