@@ -353,11 +353,14 @@ class Folder:
             raise OSError(errno.EBUSY, "it is a mount point: unmount it first", self.path)
 
     def _read_mount(self) -> bytes:
-        """Return the line with the number of its mount (Linux); empty if that is unknown."""
+        """Return the line with the number of its mount; empty where the system tells none.
+
+        OSError if it cannot be read for another reason, such as a shortage of descriptors.
+        """
         try:
             with open(f"/proc/self/fdinfo/{self._fd}", "rb") as file:
                 return next((line for line in file if line.startswith(b"mnt_id:")), b"")
-        except OSError:
+        except (FileNotFoundError, PermissionError):  # no Linux, or no /proc
             return b""
 
     def make(self, name: str, mode: int = 0o700) -> "Folder":
