@@ -1,7 +1,9 @@
 """Side threads: they do work that may block, so that the loop never blocks."""
 
+import sys
 import threading
 import time
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import Callable, Generic, Iterable, List, Optional, TypeVar
 
@@ -17,6 +19,7 @@ def try_start_thread(work: Job, name: str) -> Optional[threading.Thread]:
 
     It does not keep the program from exiting, even if it waits in the kernel.
     """
+    _make_ends_safe()
     thread = threading.Thread(target=work, name=name, daemon=True)
     try:
         thread.start()
@@ -35,6 +38,22 @@ def start_thread(work: Callable[[], object], name: str) -> threading.Thread:
     if thread is None:
         raise RecordError("the system allows no more threads: end some processes, then start again")
     return thread
+
+
+@lru_cache(maxsize=1)
+def _make_ends_safe() -> None:
+    """Load what Python 3.8 needs at the end of a thread, while there is memory for it.
+
+    It calls pthread_exit, for which glibc loads this library; if that fails, the process aborts
+    (bpo-44434).
+    """
+    if sys.platform == "linux" and sys.version_info < (3, 9):
+        import ctypes
+
+        try:
+            ctypes.CDLL("libgcc_s.so.1")
+        except OSError:
+            pass  # another C library has no need of it
 
 
 class Pool:
