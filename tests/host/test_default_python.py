@@ -118,7 +118,9 @@ def venv(tmp_path_factory):
 
 
 def call(tmp_path, *words, program=sys.executable, **environment):
-    (tmp_path / "prefix.py").write_text("import sys; print(sys.prefix)\n")
+    script = tmp_path / "prefix.py"
+    if not script.exists():  # a unit may be reading it
+        script.write_text("import sys; print(sys.prefix)\n")
     inherited = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     done = subprocess.run(
         [program, *words],
