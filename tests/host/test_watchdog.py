@@ -24,16 +24,9 @@ def test_a_supervisor_that_is_stuck_is_ended_with_all_that_it_has_started():
 
 
 @pytest.mark.survives("F90")
-def test_a_supervisor_that_is_stuck_does_not_outlive_its_guard_for_ever():
-    with guarded("hold-lock") as run:
-        run.wait_for("ready")
-        os.kill(run.pid_of("guard"), signal.SIGKILL)
-        run.wait_until_all_gone()
-
-
-@pytest.mark.survives("F90")
-def test_nor_does_one_that_executes_code_and_hears_nothing():
-    with guarded("loop") as run:
+@pytest.mark.parametrize("stuck", ["hold-lock", "loop"])  # in C code, in Python code
+def test_a_supervisor_that_is_stuck_does_not_outlive_its_guard_for_ever(stuck):
+    with guarded(stuck) as run:
         run.wait_for("ready")
         os.kill(run.pid_of("guard"), signal.SIGKILL)
         run.wait_until_all_gone()

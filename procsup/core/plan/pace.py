@@ -10,7 +10,7 @@ from procsup.core.plan.state import Plan, Stage
 from procsup.core.records import ControlReply
 from procsup.core.spec import Pace
 
-_TOLD_AFTER_S = 1.0  # a shorter wait is not worth a record
+_RECORDED_AFTER_S = 1.0  # a shorter wait is not worth a record
 
 
 def on_measured(plan: Plan, fact: Measured) -> None:
@@ -48,15 +48,15 @@ def _ask(plan: Plan) -> None:
 
 
 def _hold(plan: Plan, stage: Stage, shortage: str) -> None:
-    """Note that a stage waits; tell it once that has lasted."""
+    """Note that a stage waits; record it when it has waited for a second."""
     if stage.held_since is None:
         stage.held_since = plan.now
     if stage.tally.held:
         stage.tally.held = shortage
-    elif plan.now - stage.held_since >= _TOLD_AFTER_S:
+    elif plan.now - stage.held_since >= _RECORDED_AFTER_S:
         stage.tally.held = shortage
         plan.write(ControlReply("", "hold", True, shortage, (stage.name,)))
-        if not stage.has_held:  # later waits are in the records, and in bars
+        if not stage.has_held:  # only the first wait becomes news
             stage.has_held = True
             stage.tally.news.append(f"{stage.name} starts no more for now: {shortage}")
 

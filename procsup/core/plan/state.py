@@ -92,7 +92,7 @@ class Stage:
         self.not_before = 0.0
         self.look_at: Optional[float] = None
         self.held_since: Optional[float] = None
-        self.has_held = False  # a display was told that it waits
+        self.has_held = False  # `news` has a line about its first wait
 
     @property
     def name(self) -> str:
